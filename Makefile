@@ -1,0 +1,73 @@
+# Every command of the course; `make` alone lists them.
+# Windows has no make: the README gives the plain commands.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := -c constraints.txt -e ".[course,test]"
+COURSE := runs/course
+
+# The kernel is .venv's own, also where another one is registered under the same name.
+export JUPYTER_PREFER_ENV_PATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Idle OpenMP threads sleep instead of spinning: a kernel and its workers share the cores.
+OMP_WAIT_POLICY ?= PASSIVE
+export OMP_WAIT_POLICY
+
+.DEFAULT_GOAL := help
+.PHONY: help course lab test lint notebooks recipes
+
+help: ## Say what there is
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+# The stamp is written last: an install that was cut off begins again from nothing.
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
+	  echo "colorlib needs Python 3.11 or later, and \"$(PYTHON)\" is older or not there."; \
+	  echo "Install one from python.org, or name one you have: make $(MAKECMDGOALS) PYTHON=python3.12"; \
+	  exit 1; } >&2
+	@echo "==> Making the environment in .venv: once, some minutes; up to 6 GB where torch brings CUDA"
+	@if test -e .venv/.installing || ! $(BIN)/python -c "" 2>/dev/null; then rm -rf .venv; fi
+	@mkdir -p .venv && touch .venv/.installing && rm -f $@
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	@trap "exit 130" INT; \
+	$(BIN)/python -m pip install --quiet -c constraints.txt uv \
+	  && $(BIN)/python -m uv pip install --python $(BIN)/python $(INSTALL) \
+	  || { echo "==> uv cannot install here; pip does, more slowly"; \
+	       $(BIN)/python -m pip install $(INSTALL); }
+	@mv .venv/.installing $@
+	@echo "==> The environment is ready"
+
+course: .venv/.installed ## Train a GAN on the built-in scenes, test it, show the results (minutes, no GPU)
+	@echo "==> Running lesson 06 (laptop profile): it trains a GAN on the built-in scenes"
+	@mkdir -p $(COURSE)
+	@COLORLIB_PROFILE=laptop $(BIN)/python -m papermill -k python3 --cwd notebooks \
+	  notebooks/06_gan_training.ipynb $(COURSE)/06_gan_training.ipynb -p out ../$(COURSE) -p fresh True
+	@echo "==> The results, on scenes that it never saw, beside the baselines"
+	@$(BIN)/colorlib show $(COURSE)
+	@echo "==> Done. The executed lesson is $(COURSE)/06_gan_training.ipynb; \`make lab\` opens the course"
+
+lab: .venv/.installed ## Open the course in JupyterLab
+	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
+
+test: lint ## Lint, run the unit tests, execute every notebook
+	@echo "==> Unit tests"
+	@$(BIN)/python -m pytest --cov=colorlib --cov-fail-under=95
+	@echo "==> Every notebook, cell by cell (ci profile)"
+	@COLORLIB_PROFILE=ci $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	  --nbval-cell-timeout=300 notebooks/
+
+lint: .venv/.installed ## Check style and format
+	@echo "==> Lint"
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+
+notebooks: .venv/.installed ## Execute every notebook in place (laptop profile), to be committed
+	@echo "==> Executing every notebook in place (laptop profile)"
+	@COLORLIB_PROFILE=laptop $(BIN)/python -m nbconvert --to notebook --execute --inplace \
+	  --ExecutePreprocessor.kernel_name=python3 --ExecutePreprocessor.timeout=1800 \
+	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
+	  notebooks/*.ipynb
+
+recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
+	@echo "==> Training every recipe on three seeds"
+	@$(BIN)/python -m colorlib.lesson.recipes

@@ -1,0 +1,48 @@
+"""Color black-and-white photographs with a conditional GAN: small enough to be read whole.
+
+Read the modules in this order, which is also the order of the course:
+
+    color          RGB, YUV and Lab on tensors; scaling for the networks
+    scenes         built-in data: rendered scenes whose colors can be learned in a minute
+    photos         real data: find, check, decode, split
+    generator      the U-Net, from lightness to chroma
+    discriminator  whole-image and patch discriminators, from colors to logits
+    losses         adversarial objectives on logits, reconstruction losses
+    train          TrainConfig, the recipes, the two steps, the loop, checkpoints
+    evaluate       metrics, baselines, triptychs
+    colorize       a gray photo in, a color photo out, at any size
+    files          write beside and move in place; weights; run folders and their lock
+    cli            colorlib train | evaluate | colorize | show
+
+`lesson` holds what only the notebooks need. Three functions have the name of their module and are
+imported from there: `from colorlib.train import train`, and likewise `evaluate` and `colorize`.
+"""
+
+from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
+from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
+from colorlib.evaluate import compare, evaluate_run, results_table
+from colorlib.files import load_generator, save_generator
+from colorlib.generator import StridedUNet, UNet
+from colorlib.photos import PhotoFolder, open_data
+from colorlib.scenes import SceneDataset, render_scenes
+from colorlib.train import RECIPES, TrainConfig
+
+__all__ = [
+    "RECIPES",
+    "ImageDiscriminator",
+    "L_ab_to_rgb",
+    "PatchDiscriminator",
+    "PhotoFolder",
+    "SceneDataset",
+    "StridedUNet",
+    "TrainConfig",
+    "UNet",
+    "compare",
+    "evaluate_run",
+    "load_generator",
+    "open_data",
+    "render_scenes",
+    "results_table",
+    "rgb_to_L_ab",
+    "save_generator",
+]

@@ -1,0 +1,171 @@
+"""The command line: `colorlib train | evaluate | colorize | show`; `--help` explains each."""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
+
+from colorlib.colorize import colorize
+from colorlib.evaluate import MetricUnavailable, evaluate_run, results_table
+from colorlib.files import RunError, atomic_write, load_generator, read_config
+from colorlib.photos import PhotoError, open_data
+from colorlib.train import RECIPES, TrainConfig, TrainingError, train
+
+WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
+SPLIT_SEED = 0  # the same test photos whatever the seed of the training
+
+
+@dataclass
+class Train:
+    """Train a network to color photos, and test it on photos it never saw.
+
+    Start from a recipe and change what you like:
+
+        colorlib train --recipe warm --data my_photos --size 64 --seconds 600
+
+    The same command on the same folder goes on where it stopped.
+    """
+
+    recipe: str = "warm"
+    """Where to start from: tutorial, l1, l2, gan, pix2pix, warm, lsgan, hinge or wgan_gp."""
+    config: Path | None = None
+    """Start from the config.json of another run, in place of a recipe."""
+    out: Path | None = None
+    """The run's folder; by default runs/RECIPE."""
+    fresh: bool = False
+    """Start over, though the folder holds a run."""
+    options: OmitArgPrefixes[TrainConfig] = field(default_factory=lambda: RECIPES["warm"])
+
+    def run(self) -> None:
+        """Train, then do what `colorlib evaluate` does."""
+        out = self.out or Path("runs", self.config.parent.name if self.config else self.recipe)
+        train_data, test_data = open_config_data(self.options)
+        print(f"{len(train_data)} pictures to train on, {len(test_data)} to test; writing to {out}")
+        train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
+        evaluate_run(out, train_data, test_data)
+        Show(out).run()
+
+
+@dataclass
+class Evaluate:
+    """Test the generator of a run on photos it never saw, beside the baselines."""
+
+    folder: Positional[Path]
+    """The run's folder."""
+    lpips: bool = False
+    """Also measure LPIPS; its network is downloaded at the first use."""
+
+    def run(self) -> None:
+        """Write metrics.json and the triptychs, and print the table."""
+        config = TrainConfig(**read_config(self.folder / "config.json"))
+        evaluate_run(self.folder, *open_config_data(config), with_lpips=self.lpips)
+        Show(self.folder).run()
+
+
+@dataclass
+class Colorize:
+    """Color photos: gray in, color out, at full size. The originals are not touched."""
+
+    photos: Positional[tuple[Path, ...]]
+    """Photos of any size and kind; of color photos only the lightness is used."""
+    weights: Path = WEIGHTS
+    """The generator.safetensors of a run, or weights that came with the course."""
+    size: int = 256
+    """Pixels at which the network looks at the photo: best the size it was trained at."""
+    out: Path = Path("colored")
+    """The folder to write to."""
+
+    def run(self) -> None:
+        """Color photo after photo; one that cannot be read is named, and the rest go on."""
+        generator, failures = load_generator(self.weights), 0
+        for path in self.photos:
+            try:
+                colored = colorize(generator, path, self.size)
+            except PhotoError as error:
+                failures += 1
+                print(f"left out: {error}", file=sys.stderr)
+                continue
+            target = self.out / f"{path.stem}.png"
+            with atomic_write(target) as temporary:
+                colored.save(temporary, format="PNG")
+            print(f"{path} -> {target}")
+        if failures:
+            raise PhotoError(f"{failures} of {len(self.photos)} photos could not be colored")
+
+
+@dataclass
+class Show:
+    """Print the recorded results of a run, and where its pictures lie."""
+
+    folder: Positional[Path]
+    """The run's folder."""
+
+    def run(self) -> None:
+        """Read metrics.json and print it as a table."""
+        path = self.folder / "metrics.json"
+        if not path.exists():
+            raise RunError(f"{self.folder} has no results yet: colorlib evaluate {self.folder}")
+        print(results_table(json.loads(path.read_text("utf-8"))["rows"]))
+        print(f"\ngray | real | predicted: {self.folder / 'triptychs' / 'sheet.png'}")
+
+
+def open_config_data(config: TrainConfig) -> tuple:
+    """The training and the test data that a configuration names."""
+    return open_data(config.data, config.size, SPLIT_SEED, config.fit)
+
+
+def starting_point(arguments: list[str]) -> Train:
+    """The defaults for `colorlib train`: what its --recipe or --config names.
+
+    Raises:
+        ValueError: there is no such recipe, or the file holds no configuration.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--recipe", default="warm")
+    parser.add_argument("--config", type=Path)
+    named, _ = parser.parse_known_args(arguments)
+    if named.config is not None:
+        try:
+            return Train(options=TrainConfig(**read_config(named.config)))
+        except TypeError as error:
+            raise ValueError(
+                f"{named.config} is of another version of colorlib: {error}"
+            ) from error
+    if named.recipe not in RECIPES:
+        raise ValueError(f"no recipe {named.recipe!r}; there are {', '.join(RECIPES)}")
+    return Train(options=RECIPES[named.recipe])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; what goes wrong in a known way is one readable line and exit status 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        commands = (
+            Annotated[Train, subcommand("train", default=starting_point(arguments))]
+            | Annotated[Evaluate, subcommand("evaluate")]
+            | Annotated[Colorize, subcommand("colorize")]
+            | Annotated[Show, subcommand("show")]
+        )
+        command = tyro.cli(
+            commands,
+            prog="colorlib",
+            description="Color black-and-white photographs with a conditional GAN.",
+            args=arguments,
+            config=(OmitSubcommandPrefixes,),
+        )
+        command.run()
+    except KeyboardInterrupt as interrupt:
+        print(f"\n{interrupt or 'stopped'}", file=sys.stderr)
+        sys.exit(130)
+    except (RunError, TrainingError, MetricUnavailable, OSError, ValueError) as error:
+        print(f"colorlib: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

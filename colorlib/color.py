@@ -1,0 +1,394 @@
+"""RGB, YUV, HSV and CIE Lab on tensors of pictures, and the scale the networks use.
+
+From the bytes of a photo to Lab it takes four steps:
+
+    bytes --/255--> sRGB --gamma off--> linear light --3x3 matrix--> XYZ --cube root--> L*a*b*
+
+- *sRGB* is what files store and screens take. It is bent ("gamma") so that equal steps look about
+  equal: 0.5 stands for a fifth of the light of 1.
+- *Linear light* is proportional to the light itself; only here may lights be added or averaged.
+- *XYZ* is three weighted sums of it that hold all an eye can tell apart; Y is luminance.
+- *Lab* follows how different colors look: L* is how light, a* from green to red, b* from blue to
+  yellow. Grays have a* = b* = 0, so L* alone is the black-and-white photo.
+
+Pictures are (..., 3, H, W) with any leading dimensions. RGB is uint8 in 0..255 or float in 0..1;
+all else is float. float64 stays float64, uint8 becomes float32. Everything runs on any device, can
+be differentiated, also at black and white, and leaves its input unchanged. A wrong shape or dtype
+is a ValueError that quotes it. Ranges are not checked: unclipped predictions lie outside 0..1.
+
+References:
+    IEC 61966-2-1:1999, the sRGB standard: gamma and primaries.
+    CIE 15:2004, Colorimetry, section 8.2.1.1: L*a*b*.
+    ITU-R BT.601: the weights of luma. SMPTE 170M-2004: the scales of U and V.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+AB_SCALE = 110.0
+"""What a* and b* are divided by for the networks, whose tanh gives -1..1.
+
+All of sRGB spans a* from -86.2 (green) to 98.2 (magenta) and b* from -107.9 (blue) to 94.5
+(yellow). So 110 leaves every color of a screen inside -1..1.
+"""
+
+# What sRGB's primaries are in XYZ, and the white that all is compared with: D65, seen by the
+# 2-degree observer. Both as scikit-image rounds them, so that white has b* = 0.005 instead of 0.
+XYZ_FROM_RGB = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+WHITE_XYZ = (0.95047, 1.0, 1.08883)
+
+# Lab only needs XYZ divided by white, so the matrix may do that too. Inverted in float64.
+_relative = torch.tensor(XYZ_FROM_RGB, dtype=torch.float64)
+_relative /= torch.tensor(WHITE_XYZ, dtype=torch.float64)[:, None]
+RELATIVE_XYZ_FROM_RGB = _relative.tolist()
+RGB_FROM_RELATIVE_XYZ = torch.linalg.inv(_relative).tolist()
+
+# Near black each curve is a straight line. sRGB's ends here, in sRGB and in linear light.
+SRGB_KNEE = 0.04045
+LINEAR_KNEE = 0.0031308
+
+# Lab's line ends here, in f and, cubed, in light. These are the fractions of CIE 15:2004; the
+# rounded 7.787 and 0.008856 of older texts and scikit-image make a* jump by 2e-4 at the joint.
+LAB_KNEE = 6 / 29
+LAB_SLOPE = 1 / (3 * LAB_KNEE**2)  # 7.787, the slope of the cube root at the joint
+
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
+U_SCALE, V_SCALE = 0.492111, 0.877283  # SMPTE 170M-2004
+
+FLOATS = (torch.float32, torch.float64)
+BYTES_AND_FLOATS = (torch.uint8, *FLOATS)
+STRIP_VALUES = 2**18  # 1 MiB of float32: about what a CPU core keeps in its own cache
+
+
+def rgb_to_lab(rgb: Tensor) -> Tensor:
+    """Convert sRGB to CIE Lab.
+
+    L* = 116 f(Y) - 16,  a* = 500 (f(X) - f(Y)),  b* = 200 (f(Y) - f(Z)),
+    where X, Y, Z are those of the color divided by those of white, and f is nearly a cube root.
+
+    Args:
+        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1. Floats outside it convert, too.
+
+    Returns:
+        lab: (..., 3, H, W) in CIE units for D65, 2 degrees: L* in 0..100, and for the colors of
+            a screen a* in -86.2..98.2, b* in -107.9..94.5. Grays have |a*|, |b*| below 0.01.
+
+    Reference: CIE 15:2004, 8.2.1.1; IEC 61966-2-1. Differs: matrix and white are scikit-image's.
+    """
+    _check(rgb, "rgb", BYTES_AND_FLOATS)
+    return _in_strips(_lab_from_rgb, rgb)
+
+
+def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
+    """Convert CIE Lab to sRGB; without clipping the inverse of `rgb_to_lab`.
+
+    Args:
+        lab: (..., 3, H, W) in CIE units; float.
+        clip: cut colors that no screen can show to 0..1. What was cut neither survives a round
+            trip nor passes a gradient, so a loss should see `clip=False`.
+
+    Returns:
+        rgb: (..., 3, H, W), float, in 0..1 if clipped.
+    """
+    _check(lab, "lab", FLOATS)
+    rgb = _in_strips(_rgb_from_lab, lab)
+    return rgb.clamp_(0, 1) if clip else rgb  # in place, as nobody else has seen it
+
+
+def in_gamut(lab: Tensor, tolerance: float = 1e-4) -> Tensor:
+    """Tell which colors a screen can show: those whose sRGB lies in 0..1.
+
+    Args:
+        lab: (..., 3, H, W) in CIE units; float.
+        tolerance: how far outside 0..1 still counts as rounding.
+
+    Returns:
+        bool, (..., 1, H, W).
+    """
+    rgb = lab_to_rgb(lab, clip=False)
+    return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(dim=-3, keepdim=True)
+
+
+def lab_to_L_ab(lab: Tensor) -> tuple[Tensor, Tensor]:
+    """Split Lab into what the generator sees and what it predicts.
+
+    Args:
+        lab: (..., 3, H, W) in CIE units; float.
+
+    Returns:
+        L: L*/100, (..., 1, H, W), in 0..1.
+        ab: a*/110 and b*/110, (..., 2, H, W), in -1..1; see `AB_SCALE`.
+    """
+    _check(lab, "lab", FLOATS)
+    return lab[..., :1, :, :] / 100, lab[..., 1:, :, :] / AB_SCALE
+
+
+def L_ab_to_lab(L: Tensor, ab: Tensor) -> Tensor:
+    """Join lightness and chroma to Lab, the inverse of `lab_to_L_ab`.
+
+    Args:
+        L: L*/100, (..., 1, H, W); float.
+        ab: a*/110 and b*/110, (..., 2, H, W); float.
+
+    Returns:
+        lab: (..., 3, H, W) in CIE units.
+
+    Raises:
+        ValueError: L and ab differ in dtype or in more than their channels.
+    """
+    _check(L, "L", FLOATS, channels=(1,))
+    _check(ab, "ab", FLOATS, channels=(2,))
+    if L[..., 0, :, :].shape != ab[..., 0, :, :].shape or L.dtype != ab.dtype:
+        raise ValueError(
+            "L and ab must agree in dtype and in all of the shape but the channels; "
+            f"they are {tuple(L.shape)} {L.dtype} and {tuple(ab.shape)} {ab.dtype}"
+        )
+    return torch.cat([L * 100, ab * AB_SCALE], dim=-3)
+
+
+def rgb_to_L_ab(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """Convert sRGB, as `rgb_to_lab` takes it, to L and ab, as `lab_to_L_ab` returns them.
+
+    Example:
+        >>> L, ab = rgb_to_L_ab(torch.zeros(4, 3, 64, 64, dtype=torch.uint8))
+        >>> L.shape, ab.shape
+        (torch.Size([4, 1, 64, 64]), torch.Size([4, 2, 64, 64]))
+    """
+    return lab_to_L_ab(rgb_to_lab(rgb))
+
+
+def L_ab_to_rgb(L: Tensor, ab: Tensor, clip: bool = True) -> Tensor:
+    """Convert L and ab, as `L_ab_to_lab` takes them, to sRGB, as `lab_to_rgb` returns it.
+
+    With ab = 0 it draws what the generator sees: a gray picture of the same L*.
+    """
+    return lab_to_rgb(L_ab_to_lab(L, ab), clip)
+
+
+def gray_from_lightness(rgb: Tensor) -> Tensor:
+    """Make the gray picture that the generator sees: how light each color looks.
+
+    Args:
+        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
+
+    Returns:
+        L*/100, (..., 1, H, W), in 0..1; pure red gives 0.532.
+
+    Reference: CIE 15:2004, 8.2.1.1.
+    """
+    _check(rgb, "rgb", BYTES_AND_FLOATS)
+    return _in_strips(_lightness_from_rgb, rgb)
+
+
+def gray_from_luma(rgb: Tensor) -> Tensor:
+    """Make the gray picture of television and PIL: 0.299 R + 0.587 G + 0.114 B.
+
+    It weighs sRGB as stored, not light, so saturated colors come out too dark.
+
+    Args:
+        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
+
+    Returns:
+        Luma, (..., 1, H, W), in 0..1; pure red gives 0.299.
+
+    Reference: ITU-R BT.601.
+    """
+    _check(rgb, "rgb", BYTES_AND_FLOATS)
+    return _weighted_sum(LUMA_WEIGHTS, _unit(rgb).unbind(-3)).unsqueeze(-3)
+
+
+def to_black_and_white(gray_or_rgb: Tensor, threshold: float | None = None) -> Tensor:
+    """Cut a picture to one bit a pixel, as for a scanned signature.
+
+    Args:
+        gray_or_rgb: (..., 1, H, W), gray, or (..., 3, H, W), sRGB, of which L*/100 is taken;
+            uint8 in 0..255 or float in 0..1.
+        threshold: all above it becomes white; in 0..1. None takes Otsu's for each picture, which
+            best parts its values into two groups; where all are one value, 0.5.
+
+    Returns:
+        bool, (..., 1, H, W); True is white.
+
+    Raises:
+        ValueError: a threshold outside 0..1.
+
+    Reference: Otsu 1979, "A threshold selection method from gray-level histograms".
+    """
+    _check(gray_or_rgb, "gray_or_rgb", BYTES_AND_FLOATS, channels=(1, 3))
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must lie in 0..1, not {threshold}; divide a byte by 255")
+    gray = gray_from_lightness(gray_or_rgb) if gray_or_rgb.shape[-3] == 3 else _unit(gray_or_rgb)
+    return gray > (_otsu_thresholds(gray) if threshold is None else threshold)
+
+
+def rgb_to_yuv(rgb: Tensor) -> Tensor:
+    """Convert sRGB to YUV, color television's split into luma and two color differences.
+
+    Y = 0.299 R + 0.587 G + 0.114 B,  U = 0.492111 (B - Y),  V = 0.877283 (R - Y).
+
+    Args:
+        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
+
+    Returns:
+        yuv: (..., 3, H, W): Y in 0..1, U in -0.436..0.436, V in -0.615..0.615.
+
+    Reference: ITU-R BT.601 (Y), SMPTE 170M-2004 (U, V).
+    """
+    _check(rgb, "rgb", BYTES_AND_FLOATS)
+    red, green, blue = _unit(rgb).unbind(-3)
+    luma = _weighted_sum(LUMA_WEIGHTS, (red, green, blue))
+    return torch.stack([luma, U_SCALE * (blue - luma), V_SCALE * (red - luma)], dim=-3)
+
+
+def yuv_to_rgb(yuv: Tensor, clip: bool = False) -> Tensor:
+    """Convert YUV to sRGB; without clipping the inverse of `rgb_to_yuv`.
+
+    Args:
+        yuv: (..., 3, H, W); float.
+        clip: cut to 0..1.
+
+    Returns:
+        rgb: (..., 3, H, W), float.
+    """
+    _check(yuv, "yuv", FLOATS)
+    luma, u, v = yuv.unbind(-3)
+    red, blue = luma + v / V_SCALE, luma + u / U_SCALE
+    red_weight, green_weight, blue_weight = LUMA_WEIGHTS
+    green = (luma - red_weight * red - blue_weight * blue) / green_weight
+    rgb = torch.stack([red, green, blue], dim=-3)
+    return rgb.clamp_(0, 1) if clip else rgb
+
+
+def rgb_to_hsv(rgb: Tensor) -> Tensor:
+    """Convert sRGB to hue, saturation and value.
+
+    Args:
+        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
+
+    Returns:
+        hsv: (..., 3, H, W): hue in [0, 1), around from red (0) by green (1/3) and blue (2/3);
+            saturation and value in 0..1. Grays have hue 0, black also saturation 0.
+
+    Reference: Smith 1978, "Color gamut transform pairs".
+    """
+    _check(rgb, "rgb", BYTES_AND_FLOATS)
+    rgb = _unit(rgb)
+    red, green, blue = rgb.unbind(-3)
+    value = rgb.amax(-3)
+    spread = value - rgb.amin(-3)
+    divisor = torch.where(spread > 0, spread, 1)  # for gray 0/1, not 0/0
+    sixths = torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor)
+    sixths = torch.where(value == red, (green - blue) / divisor, sixths)
+    hue = (sixths / 6) % 1
+    hue = torch.where(hue < 1, hue, 0)  # just below 0 has been rounded up to 1
+    return torch.stack([hue, spread / torch.where(value > 0, value, 1), value], dim=-3)
+
+
+def _lab_from_rgb(rgb: Tensor) -> Tensor:
+    linear = _gamma_off(rgb).unbind(-3)
+    x, y, z = (_lab_curve(_weighted_sum(row, linear)) for row in RELATIVE_XYZ_FROM_RGB)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
+
+
+def _lightness_from_rgb(rgb: Tensor) -> Tensor:
+    y = _lab_curve(_weighted_sum(RELATIVE_XYZ_FROM_RGB[1], _gamma_off(rgb).unbind(-3)))
+    return (1.16 * y - 0.16).unsqueeze(-3)
+
+
+def _rgb_from_lab(lab: Tensor) -> Tensor:
+    lightness, a, b = lab.unbind(-3)
+    y = (lightness + 16) / 116
+    xyz = [_lab_curve_inverse(value) for value in (y + a / 500, y, y - b / 200)]
+    return torch.stack([_gamma_on(_weighted_sum(row, xyz)) for row in RGB_FROM_RELATIVE_XYZ], -3)
+
+
+# Each curve is a power with a line near black. `torch.where` computes both everywhere, and sends
+# zero gradient back to the one not taken; but at and below 0 the slope of a power is infinite or
+# NaN, and zero times that is NaN. So a power sees only values clamped to its own side of the joint.
+
+
+def _gamma_off(rgb: Tensor) -> Tensor:
+    """Turn sRGB into linear light (IEC 61966-2-1); below 0 the line goes on."""
+    if rgb.dtype == torch.uint8:  # there are only 256 bytes: convert those and look the rest up
+        table = _gamma_off(torch.arange(256, dtype=torch.float32, device=rgb.device) / 255)
+        return table.index_select(0, rgb.flatten().int()).view(rgb.shape)
+    power = ((rgb.clamp(min=SRGB_KNEE) + 0.055) / 1.055) ** 2.4
+    return torch.where(rgb > SRGB_KNEE, power, rgb / 12.92)
+
+
+def _gamma_on(linear: Tensor) -> Tensor:
+    """Turn linear light into sRGB, the inverse of `_gamma_off`."""
+    power = 1.055 * linear.clamp(min=LINEAR_KNEE) ** (1 / 2.4) - 0.055
+    return torch.where(linear > LINEAR_KNEE, power, 12.92 * linear)
+
+
+def _lab_curve(light: Tensor) -> Tensor:
+    """Apply the f of CIE Lab: a cube root, and near black its tangent."""
+    cube_root = light.clamp(min=LAB_KNEE**3) ** (1 / 3)
+    return torch.where(light > LAB_KNEE**3, cube_root, LAB_SLOPE * light + 4 / 29)
+
+
+def _lab_curve_inverse(value: Tensor) -> Tensor:
+    """Undo `_lab_curve`; a cube is harmless everywhere."""
+    return torch.where(value > LAB_KNEE, value**3, (value - 4 / 29) / LAB_SLOPE)
+
+
+def _weighted_sum(weights: Sequence[float], channels: Sequence[Tensor]) -> Tensor:
+    # No matrix product: under autocast or TF32 that would keep only three digits.
+    first, second, third = (weight * channel for weight, channel in zip(weights, channels))
+    return first + second + third
+
+
+def _unit(picture: Tensor) -> Tensor:
+    """Bring bytes to float32 in 0..1; floats are there already."""
+    return picture.float() / 255 if picture.dtype == torch.uint8 else picture
+
+
+def _in_strips(convert: Callable[[Tensor], Tensor], picture: Tensor) -> Tensor:
+    """Convert a large picture a few rows at a time, so that a CPU's cache holds the steps between.
+
+    With 12 megapixels it takes half as long, and 200 MB less.
+    """
+    if picture.numel() <= STRIP_VALUES or not picture.is_cpu:
+        return convert(picture)
+    values_per_row = picture.numel() // picture.shape[-2]
+    strips = picture.split(max(1, STRIP_VALUES // values_per_row), dim=-2)
+    return torch.cat([convert(strip) for strip in strips], dim=-2)
+
+
+def _otsu_thresholds(gray: Tensor) -> Tensor:
+    """Find Otsu's threshold of each picture: (..., 1, H, W) to (..., 1, 1, 1)."""
+    from skimage.filters import threshold_otsu  # here, as this import takes half a second
+
+    pictures = gray.detach().cpu().flatten(0, -3).numpy()
+    thresholds = [threshold_otsu(p) if p.min() < p.max() else 0.5 for p in pictures]
+    return gray.new_tensor(thresholds).view(*gray.shape[:-2], 1, 1)
+
+
+def _check(
+    picture: Tensor, name: str, dtypes: Sequence[torch.dtype], channels: Sequence[int] = (3,)
+) -> None:
+    """Refuse, with a ValueError that says what to do, what is no picture of these kinds."""
+    if not isinstance(picture, Tensor):
+        raise ValueError(
+            f"{name} must be a torch tensor, not {type(picture).__name__}; "
+            "torch.from_numpy(array).movedim(-1, -3) makes one of an (H, W, C) array"
+        )
+    if picture.ndim < 3 or picture.shape[-3] not in channels:
+        wanted = " or ".join(f"(..., {count}, H, W)" for count in channels)
+        raise ValueError(
+            f"{name} must have shape {wanted}, not {tuple(picture.shape)}; "
+            f"{name}.movedim(-1, -3) turns (..., H, W, C) into (..., C, H, W)"
+        )
+    if picture.dtype not in dtypes:
+        wanted = ", ".join(str(dtype) for dtype in dtypes)
+        raise ValueError(
+            f"{name} must be one of {wanted}, not {picture.dtype}; .float() converts half "
+            "precision, .to(torch.uint8) whole numbers that stand for RGB in 0..255"
+        )

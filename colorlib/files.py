@@ -1,0 +1,300 @@
+"""Files that survive: written beside and moved in place; weights; the folder of a run.
+
+Nothing here is ever half written under its own name. A process that is killed leaves the last
+good version, at most with a hidden `.part` file beside it that the next run clears away.
+"""
+
+import csv
+import errno
+import json
+import os
+import platform
+import shutil
+import subprocess
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from colorlib.generator import GENERATORS
+
+
+class RunError(RuntimeError):
+    """A run folder, checkpoint or weight file that cannot be used; the message says what to do."""
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Write a file so that its name always stands for something whole.
+
+    Yields the path of a temporary file in the same folder; when the block ends well it is forced
+    to the disk and moved in place, otherwise it is removed and the old version stays.
+
+    Raises:
+        OSError: with what to do, when the disk is full; any other as it came.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise explain_full_disk(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def explain_full_disk(error: OSError, path: Path) -> OSError:
+    """Turn "no space left" into a sentence with a way out; leave other errors alone."""
+    if error.errno != errno.ENOSPC:
+        return error
+    return OSError(
+        errno.ENOSPC,
+        "the disk is full; nothing that was saved before is damaged. Free some space and give "
+        "the same command again: it goes on from the last checkpoint",
+        str(path),
+    )
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write a dictionary as indented JSON, whole or not at all."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def save_generator(path: str | Path, generator: nn.Module, **card: str) -> None:
+    """Save a generator's weights as safetensors, with its architecture and a card of facts.
+
+    Args:
+        path: usually `….safetensors`.
+        generator: one of `GENERATORS`; it may be on any device.
+        card: what the weights were trained on, and so on: short texts kept in the file.
+    """
+    facts = {"architecture": type(generator).__name__, "arguments": json.dumps(generator.config)}
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()
+    }
+    with atomic_write(path) as temporary:
+        save_file(weights, temporary, metadata={**card, **facts})
+
+
+def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
+    """Load a generator saved by `save_generator`, ready to use: eval mode, no gradients.
+
+    Raises:
+        RunError: no such file, no weights in it, or weights of an unknown architecture.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"there are no weights at {path}") from error
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path} holds no safetensors weights ({error}); was it cut off?") from error
+    architecture = card.get("architecture")
+    if architecture not in GENERATORS:
+        raise RunError(
+            f"{path} was not saved by colorlib: its architecture is {architecture!r}, "
+            f"not one of {', '.join(GENERATORS)}"
+        )
+    generator = GENERATORS[architecture](**json.loads(card["arguments"]))
+    try:
+        generator.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"the weights in {path} do not fit {architecture}: {error}") from error
+    return generator.to(device).eval().requires_grad_(False)
+
+
+def read_card(path: str | Path) -> dict[str, str]:
+    """The card of facts that `save_generator` put into a weight file."""
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
+
+
+class Run:
+    """The folder of one run, and the right to write in it.
+
+    Use it as a context manager: it holds the folder's lock while the block runs.
+
+    Args:
+        folder: made if it is not there.
+        config: the run's configuration, plain values. The same one on an existing run means to go
+            on with it.
+        fresh: start over: what the folder holds of an older run is removed.
+
+    Raises:
+        RunError: another process holds the folder, or it belongs to another configuration.
+    """
+
+    HELD = ("config.json", "history.csv", "checkpoint.pt", "checkpoint.previous.pt")
+    MADE = ("generator.safetensors", "metrics.json", "samples", "triptychs")
+
+    def __init__(self, folder: str | Path, config: dict, fresh: bool = False):
+        self.folder = Path(folder)
+        self.config = json.loads(json.dumps(config))  # tuples become lists, as in the file
+        self.fresh = fresh
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.folder / ".lock", timeout=0)
+
+    def __enter__(self) -> "Run":
+        try:
+            self.lock.acquire()
+        except Timeout as error:
+            raise RunError(
+                f"another process is writing to {self.folder}; wait for it, stop it, "
+                "or choose another folder"
+            ) from error
+        try:
+            self._open()
+        except BaseException:
+            self.lock.release()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+    def _open(self) -> None:
+        for part in self.folder.glob(".*.part"):
+            part.unlink(missing_ok=True)
+        if self.fresh:
+            for name in self.HELD + self.MADE:
+                path = self.folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        path = self.folder / "config.json"
+        if path.exists():
+            differing = differences(read_config(path), self.config)
+            if differing:
+                raise RunError(
+                    f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. "
+                    "Choose another folder, or start over with --fresh (fresh=True)"
+                )
+        else:
+            write_json(path, {"config": self.config, "environment": environment()})
+
+    def save_checkpoint(self, state: dict) -> None:
+        """Save all that resuming needs; the checkpoint before it is kept as well."""
+        path = self.folder / "checkpoint.pt"
+        with atomic_write(path) as temporary:
+            torch.save(state, temporary)
+            if path.exists():
+                os.replace(path, self.folder / "checkpoint.previous.pt")
+
+    def load_checkpoint(self) -> dict | None:
+        """The last good checkpoint, or None; a damaged one is named and the one before it used."""
+        for name in ("checkpoint.pt", "checkpoint.previous.pt"):
+            path = self.folder / name
+            if not path.exists():
+                continue
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    damaged = archive.testzip()
+                if damaged:
+                    raise RunError(f"{damaged} in it is damaged")
+                return torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # whatever torch or zipfile make of broken bytes
+                warnings.warn(
+                    f"{path} cannot be used ({str(error).splitlines()[0]}); "
+                    "trying the checkpoint before it",
+                    stacklevel=2,
+                )
+        return None
+
+    def append_history(self, rows: list[dict]) -> None:
+        """Add rows to history.csv, a header first where there is none."""
+        path = self.folder / "history.csv"
+        try:
+            with open(path, "a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                if file.tell() == 0:
+                    writer.writeheader()
+                writer.writerows(rows)
+        except OSError as error:
+            raise explain_full_disk(error, path) from error
+
+    def cut_history(self, step: int) -> list[dict]:
+        """Drop the rows after a step (they were never saved as weights); return those before."""
+        path = self.folder / "history.csv"
+        rows = [row for row in read_history(path) if row["step"] <= step]
+        path.unlink(missing_ok=True)
+        if rows:
+            with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        return rows
+
+
+def read_config(path: str | Path) -> dict:
+    """The configuration in a run's config.json.
+
+    Raises:
+        RunError: no such file, or none that a run has written.
+    """
+    try:
+        return json.loads(Path(path).read_text("utf-8"))["config"]
+    except FileNotFoundError as error:
+        raise RunError(f"there is no {path}; is this the folder of a run?") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is no config.json of a run: {error!r}") from error
+
+
+def read_history(path: str | Path) -> list[dict]:
+    """The rows of a history.csv, numbers as numbers; an unfinished last line is left out."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    return [
+        {name: parse_number(text) for name, text in row.items()} for row in csv.DictReader(whole)
+    ]
+
+
+def parse_number(text: str) -> int | float | str | None:
+    """What a field of a CSV file stands for: an int, a float, a text, or None if it is empty."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """What differs between two configurations: "batch 4, now 8"."""
+    return [
+        f"{name} {old.get(name)}, now {new.get(name)}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def environment() -> dict[str, str]:
+    """What a result depends on beside its configuration: versions, commit, device."""
+    packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "commit": commit.stdout.strip() or "unknown",
+        "device": torch.cuda.get_device_name()
+        if cuda
+        else f"CPU, {torch.get_num_threads()} threads",
+        "system": f"{platform.system()} {platform.machine()}",
+    }

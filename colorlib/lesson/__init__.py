@@ -1,0 +1,1 @@
+"""What only the notebooks need; the package itself never imports it."""

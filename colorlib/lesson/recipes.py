@@ -1,0 +1,116 @@
+"""All recipes side by side: the same generator, the same scenes, the same seconds, three seeds.
+
+    python -m colorlib.lesson.recipes
+
+trains what is not there yet, writes `data/results/scenes.json`, and puts the table into README.md.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+
+import tyro
+from tabulate import tabulate
+
+from colorlib.evaluate import COLUMNS, compare, evaluate_run
+from colorlib.files import environment, read_config, read_history, write_json
+from colorlib.photos import open_data
+from colorlib.train import RECIPES, train
+
+ROOT = Path(__file__).parents[2]
+METRICS = ("psnr_ab", "ciede2000", "colorfulness", "committed")
+LEAN = {"generator": "StridedUNet", "generator_width": 32, "size": 64, "is_flipped": True}
+
+
+@dataclass
+class Matrix:
+    """Train every recipe on three seeds and write the table. What is done is not done again."""
+
+    recipes: tuple[str, ...] = tuple(RECIPES)
+    """Which recipes."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Which seeds."""
+    seconds: float = 95.0
+    """How long each run trains."""
+    runs: Path = ROOT / "runs" / "recipes"
+    """Where the runs' folders lie."""
+    out: Path = ROOT / "data" / "results" / "scenes.json"
+    """The file to write."""
+    readme: Path = ROOT / "README.md"
+    """The page whose table is renewed."""
+
+    def run(self) -> None:
+        """Train, test, write down."""
+        train_data, test_data = open_data("scenes", size=LEAN["size"], seed=0)
+        results = []
+        for seed in self.seeds:
+            for recipe in self.recipes:
+                config = replace(RECIPES[recipe], **LEAN, batch=16, seconds=self.seconds, seed=seed)
+                folder = self.runs / f"{recipe}-{seed}"
+                train(config, train_data, folder, samples=test_data.rgb[:8])
+                if not (folder / "metrics.json").exists():
+                    evaluate_run(folder, train_data, test_data)
+                row = json.loads((folder / "metrics.json").read_text("utf-8"))["rows"]["generator"]
+                last = read_history(folder / "history.csv")[-1]
+                results.append({"recipe": recipe, "seed": seed, "steps": last["step"], **row})
+                print(f"{recipe}, seed {seed}: {show(row)}")
+        write_json(
+            self.out,
+            {
+                "environment": environment(),
+                "seconds": self.seconds,
+                "config": read_config(folder / "config.json"),
+                "baselines": compare({}, test_data, train_data),
+                "runs": results,
+            },
+        )
+        put_between(self.readme, "recipes", recipes_table(json.loads(self.out.read_text("utf-8"))))
+
+
+def show(row: dict) -> str:
+    """A row of metrics in one line."""
+    return ", ".join(f"{COLUMNS[name]} {row[name]:.2f}" for name in METRICS)
+
+
+def recipes_table(results: dict, style: str = "github") -> str:
+    """The content of scenes.json as a table: baselines, then mean ± deviation over the seeds.
+
+    Args:
+        results: what `Matrix.run` has written.
+        style: a table format of tabulate.
+    """
+    lines = [
+        [name, *(f"{row[metric]:.2f}" for metric in METRICS), ""]
+        for name, row in results["baselines"].items()
+    ]
+    for recipe in dict.fromkeys(run["recipe"] for run in results["runs"]):
+        runs = [run for run in results["runs"] if run["recipe"] == recipe]
+        cells = [spread([run[metric] for run in runs]) for metric in METRICS]
+        lines.append([f"`{recipe}`", *cells, f"{mean(run['steps'] for run in runs):.0f}"])
+    real = results["baselines"]["gray"]["colorfulness_real"]
+    lines.append(["real", "", "", f"{real:.2f}", "1.00", ""])
+    headers = ["", *(COLUMNS[metric] for metric in METRICS), "steps"]
+    return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± standard deviation, or the value where there is but one."""
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def put_between(path: Path, name: str, text: str) -> None:
+    """Renew the part of a page between `<!-- name -->` and `<!-- /name -->`.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    page, begin, end = path.read_text("utf-8"), f"<!-- {name} -->", f"<!-- /{name} -->"
+    if begin not in page or end not in page:
+        raise ValueError(f"{path} has no part between {begin} and {end}")
+    before, rest = page.split(begin, 1)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", "utf-8")
+
+
+if __name__ == "__main__":
+    tyro.cli(Matrix).run()

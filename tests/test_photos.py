@@ -1,0 +1,622 @@
+"""Photos: every strange file is used rightly or left out with a reason; none stops a run."""
+
+import hashlib
+import io
+import os
+import random
+import struct
+import unicodedata
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from skimage import data
+from torch.utils.data import DataLoader
+
+from colorlib import photos
+from colorlib.photos import (
+    DecodedPhotos,
+    PhotoError,
+    PhotoFolder,
+    find_photos,
+    fit_photo,
+    open_data,
+    read_photo,
+    read_split,
+    split_by_photo,
+    write_split,
+)
+
+
+def pixels_of(path_or_file) -> np.ndarray:
+    return np.asarray(read_photo(path_or_file))
+
+
+def color_picture(height=24, width=32, seed=0) -> Image.Image:
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def encode(image: Image.Image, format: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def png(width: int, height: int, bits: int, color_type: int, rows: bytes, extra=b"") -> bytes:
+    """A PNG built by hand from its specification, since PIL writes no 16-bit color."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
+    body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six good photos, one of them in a subfolder."""
+    root = tmp_path / "photos"
+    (root / "more").mkdir(parents=True)
+    for seed in range(5):
+        color_picture(seed=seed).save(root / f"{seed}.png")
+    color_picture(seed=5).save(root / "more" / "5.png")
+    return root
+
+
+# one photo: what comes out is right, pixel by pixel
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
+def test_gray_of_16_bits_is_scaled_not_clipped(format):
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    gray = pixels_of(io.BytesIO(encode(Image.fromarray(values), format)))
+    expected = np.rint(values / 257).astype(np.uint8)
+    np.testing.assert_array_equal(gray, np.stack([expected] * 3, axis=-1))
+
+
+def test_color_of_16_bits_is_scaled_not_clipped():
+    values = np.random.default_rng(0).integers(0, 65536, (8, 5, 3), dtype=np.uint16)
+    values[0, 0], values[0, 1] = 0, 65535
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    rgb = pixels_of(io.BytesIO(png(5, 8, 16, 2, rows)))
+    assert np.abs(rgb - values / 257).max() <= 1
+    assert rgb[0, 0].tolist() == [0, 0, 0] and rgb[0, 1].tolist() == [255, 255, 255]
+
+
+def test_float_is_taken_as_0_to_1():
+    values = np.array([[0, 0.25, 0.5, 1]], dtype=np.float32)
+    gray = pixels_of(io.BytesIO(encode(Image.fromarray(values), "TIFF")))
+    assert gray[0, :, 0].tolist() == [0, 64, 128, 255]
+
+
+@pytest.mark.parametrize("strange", [-0.5, 1.5, 255, np.nan, np.inf])
+def test_float_beyond_0_to_1_is_refused(strange):
+    values = np.full((4, 4), 0.5, dtype=np.float32)
+    values[1, 2] = strange
+    with pytest.raises(PhotoError, match="beyond 0..1.*8-bit"):
+        read_photo(io.BytesIO(encode(Image.fromarray(values), "TIFF")))
+
+
+def test_integers_of_32_bits_are_refused():
+    values = np.array([[0, 70_000]], dtype=np.int32)
+    with pytest.raises(PhotoError, match="beyond 0..65535"):
+        read_photo(io.BytesIO(encode(Image.fromarray(values), "TIFF")))
+
+
+def test_alpha_is_flattened_on_white():
+    rgba = np.array([[[255, 0, 0, 0], [255, 0, 0, 255], [0, 0, 200, 128]]], dtype=np.uint8)
+    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(rgba), "PNG"))).astype(int)
+    assert rgb[0, 0].tolist() == [255, 255, 255]  # not the red hidden below
+    assert rgb[0, 1].tolist() == [255, 0, 0]
+    mixed = np.array([0, 0, 200]) * (128 / 255) + 255 * (127 / 255)
+    assert np.abs(rgb[0, 2] - mixed).max() <= 1
+
+
+def test_gray_with_alpha_is_flattened_on_white():
+    values = np.array([[[90, 255], [90, 0]]], dtype=np.uint8)
+    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(values, mode="LA"), "PNG")))
+    assert rgb.tolist() == [[[90, 90, 90], [255, 255, 255]]]
+
+
+def test_transparent_color_of_an_rgb_png_becomes_white():
+    picture = Image.new("RGB", (2, 1), (10, 20, 30))
+    picture.putpixel((1, 0), (200, 0, 0))
+    rgb = pixels_of(io.BytesIO(encode(picture, "PNG", transparency=(200, 0, 0))))
+    assert rgb.tolist() == [[[10, 20, 30], [255, 255, 255]]]
+
+
+def test_palette_and_its_transparent_entry():
+    picture = Image.new("P", (3, 1))
+    picture.putpalette([10, 20, 30, 200, 0, 0, 0, 255, 0])
+    for x in range(3):
+        picture.putpixel((x, 0), x)
+    rgb = pixels_of(io.BytesIO(encode(picture, "PNG", transparency=1)))
+    assert rgb.tolist() == [[[10, 20, 30], [255, 255, 255], [0, 255, 0]]]
+
+
+def test_cmyk_is_converted():
+    inks = np.array([[[255, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 0], [0, 255, 255, 0]]], np.uint8)
+    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(inks, mode="CMYK"), "TIFF")))
+    assert rgb.tolist() == [[[0, 255, 255], [0, 0, 0], [255, 255, 255], [255, 0, 0]]]
+
+
+def test_one_bit_is_black_and_white():
+    bits = np.array([[True, False, True]])
+    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(bits), "PNG")))
+    assert rgb[0, :, 0].tolist() == [255, 0, 255]
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_picture_is_taken(format):
+    red, blue = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
+    options = {"lossless": True} if format == "WEBP" else {}
+    moving = encode(red, format, save_all=True, append_images=[blue], **options)
+    np.testing.assert_array_equal(pixels_of(io.BytesIO(moving)), np.asarray(red))
+
+
+ORIENTATIONS = {  # EXIF 2.3, tag 0x0112: what to do to see the picture upright
+    1: lambda rgb: rgb,
+    2: lambda rgb: rgb[:, ::-1],
+    3: lambda rgb: rgb[::-1, ::-1],
+    4: lambda rgb: rgb[::-1],
+    5: lambda rgb: rgb.swapaxes(0, 1),
+    6: lambda rgb: np.rot90(rgb, -1),
+    7: lambda rgb: np.rot90(rgb, 2).swapaxes(0, 1),
+    8: lambda rgb: np.rot90(rgb),
+}
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_exif_rotation_is_undone_once(orientation, format):
+    picture, exif = color_picture(3, 5), Image.Exif()
+    exif[0x0112] = orientation
+    upright = read_photo(io.BytesIO(encode(picture, format, exif=exif)))
+    expected = ORIENTATIONS[orientation](np.asarray(picture))
+    np.testing.assert_array_equal(np.asarray(upright), expected)
+    again = photos.image_to_rgb(upright)
+    np.testing.assert_array_equal(np.asarray(again), expected)
+
+
+def test_broken_exif_does_not_cost_the_photo():
+    picture = color_picture()
+    broken = encode(picture, "JPEG", exif=b"Exif\0\0garbage, not a TIFF header")
+    assert read_photo(io.BytesIO(broken)).size == picture.size
+
+
+def test_image_to_rgb_leaves_the_picture_as_it_is():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.open(io.BytesIO(encode(color_picture(), "PNG", exif=exif)))
+    before = picture.copy()
+    photos.image_to_rgb(picture).putpixel((0, 0), (1, 2, 3))
+    assert picture.size == before.size and picture.info == before.info
+    np.testing.assert_array_equal(np.asarray(picture), np.asarray(before))
+
+
+def test_jpeg_shrunk_while_decoding_is_the_same_photo():
+    large = Image.fromarray(data.astronaut()).resize((1024, 1200), Image.Resampling.BICUBIC)
+    jpeg = encode(large, "JPEG", quality=95)
+    quick = read_photo(io.BytesIO(jpeg), shrink_to=128)
+    assert min(quick.size) >= 128 and max(quick.size) < 1200
+    full = read_photo(io.BytesIO(jpeg))
+    assert full.size == (1024, 1200)
+    difference = np.asarray(fit_photo(quick, 64), int) - np.asarray(fit_photo(full, 64), int)
+    assert np.abs(difference).mean() < 2
+
+
+# one photo: what is refused, and in which words
+
+
+def huge_png(side: int) -> bytes:
+    return png(side, side, 8, 2, b"")
+
+
+BAD_FILES = {
+    "empty": (b"", "empty file.*again"),
+    "text": (b"<html>404 not found</html>", "no picture.*JPEG or PNG"),
+    "cut_jpeg": (encode(color_picture(), "JPEG")[:-200], "cut off.*again"),
+    "cut_png": (encode(color_picture(), "PNG")[:-200], "cut off.*again"),
+    "cut_header": (encode(color_picture(), "JPEG")[:50], "cut off|no picture"),
+    "huge_81_mp": (huge_png(9_000), "more than 64 megapixels: make it smaller"),
+    "huge_100_mp": (huge_png(10_000), "more than 64 megapixels: make it smaller"),
+    "huge_400_mp": (huge_png(20_000), "more than 64 megapixels: make it smaller"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_bad_files_are_refused_by_name_with_what_to_do(kind, tmp_path):
+    content, words = BAD_FILES[kind]
+    path = tmp_path / f"{kind}.jpg"
+    path.write_bytes(content)
+    with pytest.raises(PhotoError, match=words) as caught:
+        read_photo(path)
+    assert f"{kind}.jpg" in str(caught.value)
+    assert f"{kind}.jpg" not in caught.value.reason
+    with open(path, "rb") as file, pytest.raises(PhotoError, match=f"{kind}.jpg"):
+        read_photo(file)
+
+
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
+def test_a_bomb_is_refused_in_the_same_words_where_warnings_are_errors():
+    with pytest.raises(PhotoError, match="64 megapixels"):
+        read_photo(io.BytesIO(huge_png(10_000)))
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(PhotoError, match=r"no\.jpg: cannot be opened .*check the path"):
+        read_photo(tmp_path / "no.jpg")
+    with pytest.raises(PhotoError, match="no regular file"):
+        read_photo(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoError, match="no regular file"):  # and not waited for
+        read_photo(tmp_path / "pipe.jpg")
+
+
+def test_missing_permission_is_named(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    color_picture().save(tmp_path / "mine.png")
+    monkeypatch.setattr(Image, "open", refuse)  # as root no file is unreadable
+    with pytest.raises(PhotoError, match=r"mine.png.*Permission denied.*permissions"):
+        read_photo(tmp_path / "mine.png")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+def test_damage_anywhere_gives_a_photo_or_a_photo_error(format):
+    good, chance = encode(color_picture(), format), random.Random(0)
+    for _ in range(40):
+        damaged = bytearray(good[: chance.choice([len(good), chance.randrange(len(good))])])
+        for _ in range(chance.randrange(4)):
+            if damaged:
+                damaged[chance.randrange(min(len(damaged), 300))] = chance.randrange(256)
+        try:
+            assert read_photo(io.BytesIO(bytes(damaged))).mode == "RGB"
+        except PhotoError as error:
+            assert error.reason
+
+
+def test_photo_error_survives_the_way_back_from_a_worker():
+    assert str(PhotoError("a.jpg: empty")) == "a.jpg: empty"  # how torch's DataLoader raises it
+    assert str(PhotoError("empty file", "a.jpg")) == "a.jpg: empty file"
+
+
+# to a square
+
+
+def test_crop_takes_the_center_and_stretch_takes_all():
+    wide = color_picture(20, 40)
+    values = np.asarray(wide)
+    np.testing.assert_array_equal(np.asarray(fit_photo(wide, 20)), values[:, 10:30])
+    np.testing.assert_array_equal(
+        np.asarray(fit_photo(wide.transpose(Image.Transpose.TRANSPOSE), 20)),
+        values[:, 10:30].swapaxes(0, 1),
+    )
+    bands = Image.fromarray(np.repeat([[[9, 0, 0]] * 30 + [[0, 9, 0]] * 30], 20, 0).astype("u1"))
+    stretched = np.asarray(fit_photo(bands, 20, "stretch"))
+    assert stretched[10, 0].tolist() == [9, 0, 0] and stretched[10, 19].tolist() == [0, 9, 0]
+
+
+def test_unknown_fit_is_refused():
+    with pytest.raises(ValueError, match="crop, stretch"):
+        fit_photo(color_picture(), 16, "cover")
+
+
+# a folder
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_strange_folder_is_sorted_out(folder):
+    def put(name: str, content: bytes) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    photo = encode(color_picture(seed=9), "PNG")
+    gray = Image.fromarray(data.astronaut()[:64, :64].mean(axis=2).astype(np.uint8))
+    strange = {kind: content for kind, (content, _) in BAD_FILES.items()}
+    used = ["wrong_extension.jpg", "UPPER.PNG", "气球 Ballon Ёж.png", "deep/er/x.png", "-#x.png"]
+    for name in used:
+        put(name, photo)
+    for kind, content in strange.items():
+        put(f"{kind}.jpg", content)
+    put("Thumbs.db", b"\xd0\xcf\x11\xe0")
+    put(".DS_Store", b"Bud1")
+    put("._0.jpg", b"\0\5\26\7")
+    put(".ipynb_checkpoints/0-checkpoint.png", photo)
+    put("notes.txt", b"hello")
+    put("photo.heic", photo)
+    put("line\nbreak.png", photo)
+    put("gray_l.jpg", encode(gray, "JPEG"))
+    put("gray_rgb.jpg", encode(gray.convert("RGB"), "JPEG"))
+    put("mask.png", encode(gray.point(lambda value: 255 * (value > 99)).convert("RGB"), "PNG"))
+    put("black.png", encode(Image.new("RGB", (64, 64)), "PNG"))
+    put("1x1.png", encode(color_picture(1, 1), "PNG"))
+    put("sliver.png", encode(color_picture(3, 400), "PNG"))
+    (folder / "folder.jpg").mkdir()
+    (folder / "circle").symlink_to(folder)
+    (folder / "itself.jpg").symlink_to(folder / "itself.jpg")
+    (folder / "nowhere.jpg").symlink_to(folder / "not there")
+    os.mkfifo(folder / "pipe.jpg")
+
+    opened = PhotoFolder(folder, size=16)
+    loaded = opened.load()
+    good = [f"{seed}.png" for seed in range(5)] + ["more/5.png"] + used
+    assert loaded.names == sorted(good)
+    expected = {
+        "Thumbs.db": "by its name",
+        ".DS_Store": "hidden",
+        "._0.jpg": "hidden",
+        ".ipynb_checkpoints": "hidden",
+        "notes.txt": "by its name",
+        "photo.heic": "by its name",
+        "line\nbreak.png": "rename",
+        "gray_l.jpg": "gray",
+        "gray_rgb.jpg": "gray",
+        "mask.png": "gray",
+        "black.png": "gray",
+        "1x1.png": "too small: 1×1",
+        "sliver.png": "too small: 400×3",
+        "circle": "read already",
+        "itself.jpg": "symbolic links",
+        "nowhere.jpg": "No such file",
+        "pipe.jpg": "no regular file",
+        **{f"{kind}.jpg": "" for kind in strange},
+    }
+    left_out = dict(loaded.left_out)
+    assert left_out.keys() == expected.keys() and len(loaded.left_out) == len(expected)
+    for name, word in expected.items():
+        assert word in left_out[name], name
+    # what only decoding tells is not known at opening, but is when it is asked for
+    assert "gray_rgb.jpg" in opened.names and "gray_l.jpg" not in opened.names
+    with pytest.raises(PhotoError, match=r"gray_rgb\.jpg: gray"):
+        opened[opened.names.index("gray_rgb.jpg")]
+    with pytest.raises(PhotoError, match=r"cut_jpeg\.jpg: .*cut off"):
+        opened[opened.names.index("cut_jpeg.jpg")]
+
+
+def test_links_to_folders_are_followed_once_under_the_folders_own_name(tmp_path, folder):
+    (folder / "a link").symlink_to(folder / "more")
+    other = tmp_path / "other"
+    other.mkdir()
+    color_picture(seed=8).save(other / "8.png")
+    (folder / "other").symlink_to(other)
+    opened = PhotoFolder(folder, size=16)
+    assert "more/5.png" in opened.names and "other/8.png" in opened.names
+    assert [name for name, _ in opened.left_out] == ["a link"]
+
+
+def test_an_unreadable_subfolder_is_left_out(folder, monkeypatch):
+    list_folder = Path.iterdir
+
+    def refuse(path):
+        if path.name == "more":
+            raise PermissionError(13, "Permission denied")
+        return list_folder(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # as root no folder is unreadable
+    opened = PhotoFolder(folder, size=16)
+    assert len(opened) == 5
+    assert [name for name, reason in opened.left_out if "Permission" in reason] == ["more"]
+
+
+def test_find_photos_lists_gray_ones_too(folder):
+    Image.new("L", (30, 30)).save(folder / "gray.png")
+    (folder / "broken.png").write_bytes(b"no")
+    names = [path.relative_to(folder).as_posix() for path in find_photos(folder)]
+    assert names == ["0.png", "1.png", "2.png", "3.png", "4.png", "gray.png", "more/5.png"]
+
+
+def test_opening_a_folder_decodes_nothing(folder, monkeypatch):
+    def decode(*arguments):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
+    assert len(PhotoFolder(folder, size=16)) == 6
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_loaded_photos_are_those_of_the_files(folder, fit):
+    opened = PhotoFolder(folder, size=16, fit=fit)
+    loaded = opened.load()
+    assert loaded.rgb.shape == (6, 3, 16, 16) and loaded.rgb.dtype == torch.uint8
+    assert loaded.names == opened.names
+    assert [(folder / name) for name in opened.names] == opened.files
+    for index, path in enumerate(opened.files):
+        expected = np.asarray(fit_photo(Image.open(path), 16, fit)).transpose(2, 0, 1)
+        np.testing.assert_array_equal(loaded[index].numpy(), expected)
+        np.testing.assert_array_equal(opened[index].numpy(), expected)
+
+
+def test_loading_leaves_out_what_is_damaged_and_keeps_names_beside_their_photos(folder):
+    whole = PhotoFolder(folder, size=16).load()
+    (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:-300])
+    loaded = PhotoFolder(folder, size=16).load()
+    assert loaded.names == ["0.png", "1.png", "3.png", "4.png", "more/5.png"]
+    assert [name for name, _ in loaded.left_out] == ["2.png"]
+    assert torch.equal(loaded.rgb, whole.pick(loaded.names).rgb)
+
+
+def test_a_photo_with_a_little_color_is_kept_and_one_with_practically_none_is_not():
+    rgb = np.full((3, 100, 100), 128, dtype=np.uint8)
+    rgb[0] += np.random.default_rng(0).integers(0, 8, (100, 100), dtype=np.uint8)  # JPEG noise
+    assert photos.is_gray(rgb)
+    rgb[0, :20, :20] = 220  # a red lamp
+    assert not photos.is_gray(rgb)
+    for name in ["astronaut", "chelsea", "coffee"]:
+        photo = getattr(data, name)().transpose(2, 0, 1)
+        assert not photos.is_gray(photo)
+        assert photos.is_gray(np.stack([photo[1]] * 3))
+
+
+def test_files_can_be_given(tmp_path, folder):
+    outside = tmp_path / "outside.png"
+    color_picture(seed=7).save(outside)
+    chosen = [folder / "3.png", str(folder / "more" / "5.png"), outside, folder / "no.png"]
+    opened = PhotoFolder(folder, size=16, files=chosen)
+    assert opened.names == ["3.png", "more/5.png", outside.as_posix()]
+    assert [name for name, _ in opened.left_out] == ["no.png"]
+
+
+def test_too_few_photos_is_a_clear_error(tmp_path):
+    with pytest.raises(NotADirectoryError, match="check the path"):
+        PhotoFolder(tmp_path / "missing")
+    with pytest.raises(PhotoError, match=r"0 usable photo.*at least 2"):
+        PhotoFolder(tmp_path)
+    color_picture().save(tmp_path / "good.png")
+    (tmp_path / "Thumbs.db").write_bytes(b"x")
+    with pytest.raises(PhotoError, match=r"(?s)1 usable photo.*Thumbs\.db: not a photo"):
+        PhotoFolder(tmp_path, size=16)
+    color_picture().convert("L").convert("RGB").save(tmp_path / "gray.png")
+    with pytest.raises(PhotoError, match=r"(?s)1 usable photo.*gray\.png: gray"):
+        PhotoFolder(tmp_path, size=16).load()
+
+
+# the split
+
+
+NAMES = [f"{letter}.jpg" for letter in "abcdefghijkl"]
+
+
+def test_split_is_the_ranking_by_sha256():
+    train, test = split_by_photo(NAMES, seed=3)
+    digests = {name: hashlib.sha256(f"3:{name}".encode()).hexdigest() for name in NAMES}
+    lowest = sorted(NAMES, key=digests.get)[:2]
+    assert sorted(lowest) == test
+    assert train == [name for name in NAMES if name not in lowest]
+    assert split_by_photo(NAMES)[1] == ["j.jpg", "k.jpg"]  # by sha256sum: so on every machine
+
+
+def test_split_depends_on_seed_and_not_on_order():
+    names = [f"{number:05d}.jpg" for number in range(600)]
+    train, test = split_by_photo(names)
+    assert len(test) == 100 and sorted(train + test) == names
+    shuffled = random.Random(0).sample(names, len(names))
+    assert set(split_by_photo(shuffled)[1]) == set(test)
+    assert len(set(split_by_photo(names, seed=1)[1]) & set(test)) < 40  # by chance: 17
+    more_test = split_by_photo([*names, "one more.jpg"])[1]
+    assert len(set(more_test) ^ set(test)) <= 2
+    assert len(split_by_photo(names, share=0.5)[1]) == 300
+
+
+@pytest.mark.parametrize(("count", "tested"), [(2, 1), (3, 1), (5, 1), (9, 2), (12, 2)])
+def test_both_parts_of_a_small_split_have_a_photo(count, tested):
+    train, test = split_by_photo(NAMES[:count])
+    assert len(test) == tested and len(train) == count - tested
+
+
+@pytest.mark.parametrize("names", [[], ["a"], ["a", "a", "b"]])
+def test_what_cannot_be_split_is_refused(names):
+    with pytest.raises(ValueError, match="at least 2 names, each once"):
+        split_by_photo(names)
+
+
+def test_a_name_splits_alike_however_its_accents_are_spelled():
+    names = [f"é{number}.jpg" for number in range(30)]
+    test = split_by_photo(names)[1]
+    as_on_macos = [unicodedata.normalize("NFD", name) for name in names]
+    assert as_on_macos != names
+    test_on_macos = split_by_photo(as_on_macos)[1]
+    assert [unicodedata.normalize("NFC", name) for name in test_on_macos] == test
+
+
+NAME = st.text(min_size=1).filter(lambda name: not {"\n", "\r"} & set(name))
+NOT_UTF8 = os.fsdecode(b"\xff\xfe.jpg")
+
+
+@given(names=st.lists(NAME, min_size=2, unique=True))
+def test_a_saved_split_is_read_back(names, tmp_path_factory):
+    names = [*names, NOT_UTF8, "# photo.jpg", "train photo.jpg", " photo.jpg "]
+    path = tmp_path_factory.mktemp("split") / "分割 split.txt"
+    parts = split_by_photo(names)
+    write_split(path, *parts)
+    assert read_split(path) == parts
+
+
+def test_a_split_file_can_be_written_by_hand(tmp_path):
+    path = tmp_path / "split.txt"
+    path.write_bytes("\ufeff# mine\r\n\r\ntest a b.jpg\r\ntrain #1.jpg\r\ntest ё.jpg".encode())
+    assert read_split(path) == (["#1.jpg"], ["a b.jpg", "ё.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("train a\nvalid b\n", "line 2: expected 'train NAME' or 'test NAME'"),
+        ("a.jpg\n", "line 1: expected"),
+        ("train\n", "line 1: expected"),
+        ("train a\n\ntest a\n", "line 3: 'a' stands there a second time"),
+    ],
+)
+def test_a_split_file_that_makes_no_sense_is_refused_by_line(text, words, tmp_path):
+    (tmp_path / "split.txt").write_text(text)
+    with pytest.raises(ValueError, match=f"split.txt, {words}"):
+        read_split(tmp_path / "split.txt")
+
+
+def test_a_name_with_a_line_break_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match="rename"):
+        write_split(tmp_path / "split.txt", ["a\nb"], ["c"])
+    assert not list(tmp_path.iterdir())
+
+
+# opening data by one word
+
+
+def test_scenes_are_opened_by_their_word(monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        photos, "SceneDataset", lambda count, size, seed: opened.append((count, size, seed))
+    )
+    open_data("scenes", size=32, seed=7)
+    open_data("scenes", size=32, seed=8)
+    assert [scenes[:2] for scenes in opened] == [(3000, 32), (300, 32)] * 2
+    assert opened[0][2] == 7 and len({seed for _, _, seed in opened}) == 4
+
+
+def test_a_folder_is_opened_and_split_by_photo(folder):
+    (folder / "broken.png").write_bytes(b"")
+    train, test = open_data(folder, size=16, seed=0)
+    assert isinstance(train, DecodedPhotos) and (len(train), len(test)) == (5, 1)
+    names = sorted(train.names + test.names)
+    assert (train.names, test.names) == split_by_photo(names, seed=0)
+    whole = PhotoFolder(folder, size=16).load()
+    assert torch.equal(train.rgb, whole.pick(train.names).rgb)
+    assert torch.equal(test.rgb, whole.pick(test.names).rgb)
+    assert (
+        train.left_out == test.left_out == [("broken.png", "empty file: copy or download it again")]
+    )
+    assert open_data(folder, size=16, seed=0)[1].names == test.names
+    batches = list(DataLoader(train, batch_size=2))
+    assert torch.equal(torch.cat(batches), train.rgb)
+
+
+def test_a_split_file_is_written_at_first_use_and_obeyed_afterwards(folder, tmp_path):
+    split = tmp_path / "splits" / "mine.txt"
+    train, test = open_data(folder, size=16, seed=0, split=split)
+    assert read_split(split) == (train.names, test.names)
+    again = open_data(folder, size=16, seed=5, split=split)  # the file counts, not the seed
+    assert [part.names for part in again] == [train.names, test.names]
+
+    (folder / "4.png").write_bytes(b"")
+    write_split(split, ["0.png", "4.png", "gone.png"], ["more/5.png", "1.png"])
+    train, test = open_data(folder, size=16, seed=0, split=split)
+    assert (train.names, test.names) == (["0.png"], ["more/5.png", "1.png"])
+    left_out = dict(train.left_out)
+    assert set(left_out) == {"4.png", "gone.png", "2.png", "3.png"}
+    assert left_out["4.png"].startswith("empty") and str(split) in left_out["2.png"]
+
+    write_split(split, ["0.png"], ["gone.png"])
+    with pytest.raises(PhotoError, match="take another"):
+        open_data(folder, size=16, seed=0, split=split)

@@ -1,0 +1,200 @@
+"""The house itself: its files agree with one another and keep their own rules."""
+
+import ast
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tokenize
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIREMENTS = [Requirement(line) for line in sum(EXTRAS.values(), PROJECT["dependencies"])]
+MODULES = sorted((ROOT / "colorlib").rglob("*.py"))
+CORE = [path for path in MODULES if "lesson" not in path.parts]
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "matplotlib": "matplotlib-base",
+    "playwright": "playwright-python",
+}
+
+
+def constraints():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+# --- requirements: pyproject.toml, constraints.txt and environment.yml ---
+
+
+def test_conda_environment_has_the_same_requirements():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    python, pip, *packages, from_pip = environment["dependencies"]
+    assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+    assert pip == "pip"
+    assert from_pip == {"pip": ["-e ."]}
+    wanted = {f"{CONDA_NAMES.get(r.name, r.name)}{r.specifier}" for r in REQUIREMENTS}
+    assert set(packages) == wanted
+
+
+def test_every_requirement_is_pinned_within_its_bounds():
+    pinned = constraints()
+    for requirement in REQUIREMENTS:
+        assert pinned[requirement.name] in requirement.specifier, requirement
+
+
+def test_only_what_is_needed_is_pinned():
+    pinned = constraints()
+    if any(installed(name) != pinned[name] for name in pinned):
+        pytest.skip("this is not the pinned environment")
+    assert set(pinned) <= {name for name, _ in closure([*REQUIREMENTS, Requirement("uv")])}
+
+
+def installed(name):
+    try:
+        return version(name).split("+")[0]
+    except PackageNotFoundError:
+        return None
+
+
+def closure(requirements):
+    """All that the requirements require in turn, as (name, extras)."""
+    found, waiting = set(), list(requirements)
+    while waiting:
+        requirement = waiting.pop()
+        key = canonicalize_name(requirement.name), frozenset(requirement.extras)
+        if key in found or installed(requirement.name) is None:
+            continue
+        found.add(key)
+        for line in distribution(requirement.name).requires or []:
+            needed = Requirement(line)
+            extras = requirement.extras or {""}
+            if not needed.marker or any(needed.marker.evaluate({"extra": e}) for e in extras):
+                waiting.append(needed)
+    return found
+
+
+def test_everything_the_core_imports_is_required():
+    required = {Requirement(line).name for line in PROJECT["dependencies"]}
+    owners = packages_distributions()
+    for path in CORE:
+        tops = {name.split(".")[0] for name in imports(path)}
+        for top in tops - sys.stdlib_module_names - {"colorlib"}:
+            names = {canonicalize_name(owner) for owner in owners.get(top, [top])}
+            assert names & required, f"{path.name} imports {top}"
+
+
+# --- who may import whom ---
+
+
+def imports(path):
+    """Full names of all that a module imports, anywhere in it: colorlib.color, numpy, ..."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def rooms(path):
+    """The modules of colorlib that a module imports: {"color", "lesson", ...}."""
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("colorlib.")}
+    return names & {module.stem for module in CORE} | names & {"lesson"}
+
+
+def test_import_rules():
+    modules = {path.stem: path for path in CORE}
+    networks = {"generator", "discriminator", "losses"} & modules.keys()
+    if "color" in modules:
+        assert not any(name.startswith("colorlib") for name in imports(modules["color"]))
+    if "train" in modules:
+        assert not rooms(modules["train"]) & {"scenes", "photos", "download"}, "any dataset will do"
+    for room in networks:
+        assert rooms(modules[room]) <= {"color", *networks}, f"{room} knows data or files"
+        assert not set(imports(modules[room])) & {"os", "io", "pathlib", "PIL", "safetensors"}, room
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_only_lessons_import_lesson(path):
+    assert "lesson" not in rooms(path)
+
+
+# --- size: the core is meant to be read in one sitting ---
+
+
+def code_lines(path):
+    """Numbers of the lines that hold code: no blank lines, comments or docstrings."""
+    source = path.read_text(encoding="utf-8")
+    names = ("COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER")
+    silent = {getattr(tokenize, name) for name in names}
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in silent:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, owners) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return lines
+
+
+def test_the_core_has_at_most_2100_lines_of_code():
+    sizes = {path.name: len(code_lines(path)) for path in CORE}
+    assert sum(sizes.values()) <= 2100, sizes
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_no_function_has_more_than_50_lines(path):
+    lines = code_lines(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = len(lines & set(range(node.lineno, node.end_lineno + 1)))
+            assert length <= 50, f"{path.name}: {node.name} has {length} lines"
+
+
+# --- commands and files ---
+
+
+def test_make_help_names_every_target():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE)
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)[1].split()
+    documented = re.findall(r"^([a-z-]+):.* ## \S", makefile, flags=re.MULTILINE)
+    assert targets == phony == documented
+    if shutil.which("make"):
+        help_text = subprocess.check_output(["make"], cwd=ROOT, text=True)
+        assert re.findall(r"^  make ([a-z-]+)  ", help_text, flags=re.MULTILINE) == targets
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps no such bit")
+def test_ci_is_executable():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_no_path_of_somebodys_machine():
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT
+    )
+    home = re.compile(rb"(?<![\w.~-])(/(home|Users|root|work)/|[A-Z]:\\+Users\\+)[\w.]")
+    for name in filter(None, listed.decode().split("\0")):
+        path = ROOT / name
+        found = home.search(path.read_bytes()) if path.is_file() else None
+        assert not found, f"{name}: {found[0]!r}"

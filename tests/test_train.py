@@ -1,0 +1,564 @@
+"""Training: who moves in whose step, the naive loop to the bit, resuming, and what goes wrong."""
+
+import math
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import colorlib.train as module
+from colorlib.color import rgb_to_L_ab
+from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
+from colorlib.files import Run, RunError, load_generator, read_history
+from colorlib.generator import StridedUNet, UNet
+from colorlib.losses import OBJECTIVES
+from colorlib.train import (
+    RECIPES,
+    Batches,
+    Loop,
+    Players,
+    TrainConfig,
+    TrainingError,
+    choose_precision,
+    discriminator_step,
+    generator_step,
+    train,
+    train_step,
+)
+
+SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+def small(recipe, **changes):
+    """A recipe with networks small enough for a test."""
+    config = replace(RECIPES[recipe], discriminator_width=4, discriminator_layers=1, **SMALL)
+    if config.discriminator == "image":
+        config = replace(config, size=64)
+    return replace(config, **changes)
+
+
+class Pictures(torch.utils.data.Dataset):
+    """Random pictures as one tensor, as `SceneDataset` and `DecodedPhotos` keep theirs."""
+
+    def __init__(self, count=10, size=32):
+        random = torch.Generator().manual_seed(0)
+        self.rgb = torch.randint(0, 256, (count, 3, size, size), generator=random).byte()
+
+    def __len__(self):
+        return len(self.rgb)
+
+    def __getitem__(self, index):
+        return self.rgb[index]
+
+
+class OneByOne(torch.utils.data.Dataset):
+    """The same pictures for a data set that has no tensor of them all."""
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, index):
+        return self.pictures.rgb[index]
+
+
+def weights(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def learned(network):
+    return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+
+
+def batch_for(config):
+    return rgb_to_L_ab(Pictures(config.batch, config.size).rgb)
+
+
+GAMES = ("tutorial", "gan", "pix2pix", "warm", "lsgan", "hinge", "wgan_gp")
+
+
+class TestSteps:
+    @pytest.mark.parametrize("recipe", GAMES)
+    def test_the_discriminators_step_moves_d_and_leaves_g(self, recipe):
+        config = small(recipe, warm_up=0.0)
+        players = Players(config)
+        g, d = learned(players.generator), learned(players.discriminator)
+        discriminator_step(players, *batch_for(config))
+        assert_same_weights(learned(players.generator), g)
+        assert not all(torch.equal(d[k], v) for k, v in learned(players.discriminator).items())
+
+    @pytest.mark.parametrize("recipe", GAMES)
+    def test_the_generators_step_moves_g_and_leaves_d(self, recipe):
+        config = small(recipe, warm_up=0.0)
+        players = Players(config)
+        g, d = learned(players.generator), learned(players.discriminator)
+        generator_step(players, *batch_for(config))
+        assert_same_weights(learned(players.discriminator), d)
+        assert not all(torch.equal(g[k], v) for k, v in learned(players.generator).items())
+        assert all(p.grad is None and p.requires_grad for p in players.discriminator.parameters())
+
+    def test_d_learns_to_tell_and_g_to_pass(self):
+        torch.manual_seed(0)
+        config = small("pix2pix", learning_rate=1e-3)
+        players, (L, ab) = Players(config), batch_for(config)
+        before = generator_step(players, L, ab)
+        first = discriminator_step(players, L, ab)
+        for _ in range(30):
+            last = discriminator_step(players, L, ab)
+        assert last["loss_d"] < 0.9 * first["loss_d"]
+        assert last["d_real"] - last["d_fake"] > first["d_real"] - first["d_fake"] + 0.1
+        for _ in range(10):
+            after = generator_step(players, L, ab)
+        assert after["loss_reconstruction"] < before["loss_reconstruction"]
+
+    def test_the_losses_are_made_of_their_parts(self):
+        config = small("pix2pix")
+        losses = generator_step(Players(config), *batch_for(config))
+        expected = losses["loss_adversarial"] + 100 * losses["loss_reconstruction"]
+        assert losses["loss_g"].item() == pytest.approx(expected.item(), rel=1e-6)
+
+    def test_while_warming_up_d_is_not_asked(self):
+        config = small("warm")
+        players = Players(config)
+        before = weights(players.discriminator)
+        losses = train_step(players, *batch_for(config), step=1)
+        assert losses.keys() == {"loss_g", "loss_reconstruction"}
+        assert_same_weights(weights(players.discriminator), before)
+
+    @pytest.mark.parametrize("d_every, g_every", [(1, 1), (1, 2), (3, 1)])
+    def test_the_schedule(self, d_every, g_every):
+        config = small("gan", d_every=d_every, g_every=g_every)
+        players, batch = Players(config), batch_for(config)
+        turns = [train_step(players, *batch, step=step) for step in range(1, 7)]
+        assert ["loss_d" in turn for turn in turns] == [s % d_every == 0 for s in range(1, 7)]
+        assert ["loss_g" in turn for turn in turns] == [s % g_every == 0 for s in range(1, 7)]
+
+    def test_shared_forward_gives_the_losses_and_gradients_of_separate_ones(self):
+        grads, losses = [], []
+        for share in (True, False):
+            torch.manual_seed(0)
+            config = small("pix2pix", share_forward=share)
+            players = Players(config)
+            losses.append(train_step(players, *batch_for(config), step=1))
+            grads.append([p.grad for p in players.generator.parameters()])
+            counts = [
+                m.num_batches_tracked
+                for m in players.generator.modules()
+                if isinstance(m, nn.BatchNorm2d)
+            ]
+            assert set(map(int, counts)) == {1 if share else 2}
+        assert losses[0].keys() == losses[1].keys()
+        for name in losses[0]:
+            assert torch.equal(losses[0][name], losses[1][name]), name
+        for one, other in zip(*grads, strict=True):
+            assert torch.equal(one, other)
+
+
+def naive_training(config, dataset):
+    """Line 2 of the tutorial, written out: what a reader would write without this library."""
+    torch.manual_seed(config.seed)
+    generator = StridedUNet(8).to(memory_format=torch.channels_last)
+    if config.discriminator == "image":
+        discriminator = ImageDiscriminator(config.size)
+    else:
+        discriminator = PatchDiscriminator(4, 1)
+    discriminator = discriminator.to(memory_format=torch.channels_last)
+    options = {"lr": config.learning_rate, "betas": (0.5, 0.999), "fused": True}
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), **options)
+    optimizer_g = torch.optim.Adam(generator.parameters(), **options)
+    criterion, step = functional.binary_cross_entropy_with_logits, 0
+    for epoch in range(config.epochs):
+        random = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(dataset), generator=random)
+        mirrored = torch.rand(len(order), generator=random) < 0.5
+        for start in range(0, len(order), config.batch):
+            step += 1
+            rgb = [
+                dataset.rgb[i].flip(-1)
+                if config.is_flipped and mirrored[at + start]
+                else dataset.rgb[i]
+                for at, i in enumerate(order[start : start + config.batch])
+            ]
+            L, real_ab = rgb_to_L_ab(torch.stack(rgb))
+            optimizer_d.zero_grad()
+            fake_ab = generator(L)
+            real, fake = discriminator(L, real_ab), discriminator(L, fake_ab.detach())
+            loss = OBJECTIVES["bce"].discriminator(real, fake)
+            loss.backward()
+            optimizer_d.step()
+            if step % config.g_every:
+                continue
+            optimizer_g.zero_grad()
+            fake_ab = generator(L)
+            fake = discriminator(L, fake_ab)
+            loss = functional.softplus(-fake).mean()
+            assert torch.allclose(loss, criterion(fake, torch.ones_like(fake)))
+            if config.reconstruction == "l1":
+                loss = loss + config.lambda_reconstruction * (fake_ab - real_ab).abs().mean()
+            loss.backward()
+            optimizer_g.step()
+    return generator, discriminator
+
+
+@pytest.mark.parametrize("recipe", ["tutorial", "pix2pix"])
+def test_without_sharing_the_loop_is_the_naive_one_to_the_bit(recipe):
+    config = small(recipe, epochs=2, share_forward=False, is_annealed=False)
+    dataset = Pictures(10, config.size)
+    generator, discriminator = naive_training(config, dataset)
+    trained = train(config, dataset)
+    assert_same_weights(trained.generator.state_dict(), generator.state_dict())
+    assert_same_weights(trained.discriminator.state_dict(), discriminator.state_dict())
+
+
+class TestBatches:
+    config = small("l1", batch=4)
+
+    def test_an_epoch_has_every_picture_once_and_a_small_last_batch(self):
+        pictures = Pictures(10)
+        stream = Batches(pictures, replace(self.config, is_flipped=False), torch.device("cpu"))
+        assert len(stream) == 3
+        batches = [batch for batch, _ in zip(stream.stream(0), range(3), strict=False)]
+        assert [len(L) for L, _ in batches] == [4, 4, 2]
+        seen = torch.cat([L for L, _ in batches]).flatten(1)
+        wanted = rgb_to_L_ab(pictures.rgb)[0].flatten(1)
+        assert sorted(seen.sum(1).tolist()) == sorted(wanted.sum(1).tolist())
+
+    def test_it_goes_on_anywhere_as_if_it_had_never_stopped(self):
+        stream = Batches(Pictures(10), self.config, torch.device("cpu"))
+        whole = [batch for batch, _ in zip(stream.stream(0), range(9), strict=False)]
+        for start in range(9):
+            L, ab = next(stream.stream(start))
+            assert torch.equal(L, whole[start][0])
+            assert torch.equal(ab, whole[start][1])
+
+    def test_two_epochs_differ_in_order(self):
+        stream = Batches(Pictures(10), self.config, torch.device("cpu"))
+        batches = [batch for batch, _ in zip(stream.stream(0), range(6), strict=False)]
+        assert not torch.equal(batches[0][0], batches[3][0])
+
+    def test_half_the_pictures_are_mirrored(self):
+        pictures = Pictures(200)
+        stream = Batches(pictures, replace(self.config, batch=200), torch.device("cpu"))
+        originals = {L.sum(dim=1).sum().item(): L for L in rgb_to_L_ab(pictures.rgb)[0]}
+        (L, _) = next(stream.stream(0))
+        kept = sum(any(torch.equal(each, L0) for L0 in originals.values()) for each in L)
+        assert 70 < kept < 130
+
+    @pytest.mark.parametrize("kind", ["kept", "converted", "one by one"])
+    def test_all_ways_of_loading_agree(self, kind, monkeypatch):
+        if kind == "converted":
+            monkeypatch.setattr(module, "KEEP_ON_DEVICE", 0)
+        pictures = Pictures(10) if kind != "one by one" else OneByOne(Pictures(10))
+        stream = Batches(pictures, self.config, torch.device("cpu"))
+        assert (stream.kept is not None) == (kind == "kept")
+        reference = Batches(Pictures(10), self.config, torch.device("cpu"))
+        for (L, ab), (L0, ab0), _ in zip(
+            stream.stream(0), reference.stream(0), range(4), strict=False
+        ):
+            assert torch.allclose(L, L0, atol=1e-6)
+            assert torch.allclose(ab, ab0, atol=1e-6)
+
+    def test_nothing_to_learn_from(self):
+        with pytest.raises(ValueError, match="data set is empty"):
+            Batches(Pictures(0), self.config, torch.device("cpu"))
+
+
+def interrupted_at(config, dataset, out, *stops):
+    """Train with interruptions after so many steps of each call, then to the end."""
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt, match="the same call goes on"):
+            train(config, dataset, out, stop_after=stop)
+    return train(config, dataset, out)
+
+
+class TestARun:
+    @pytest.mark.parametrize("recipe", ["warm", "tutorial", "wgan_gp"])
+    def test_stopping_after_any_step_and_resuming_changes_no_bit(self, recipe, tmp_path):
+        config = small(recipe, epochs=2)
+        dataset = Pictures(10, config.size)
+        whole = train(config, dataset, tmp_path / "whole")
+        for stop in range(1, 6):
+            resumed = interrupted_at(config, dataset, tmp_path / str(stop), stop)
+            assert_same_weights(whole.generator.state_dict(), resumed.generator.state_dict())
+            assert_same_weights(
+                whole.discriminator.state_dict(), resumed.discriminator.state_dict()
+            )
+            drop = ("seconds",)
+            for one, other in zip(whole.history, resumed.history, strict=True):
+                assert {k: v for k, v in one.items() if k not in drop} == {
+                    k: v for k, v in other.items() if k not in drop
+                }
+
+    def test_stopping_again_and_again(self, tmp_path):
+        config, dataset = small("warm", steps=9), Pictures(10)
+        whole = train(config, dataset)
+        resumed = interrupted_at(config, dataset, tmp_path, 1, 1, 4, 2)
+        assert_same_weights(whole.generator.state_dict(), resumed.generator.state_dict())
+
+    def test_a_kill_loses_only_what_came_after_the_last_epoch(self, tmp_path, monkeypatch):
+        config, dataset = small("warm", epochs=3), Pictures(10)
+        whole = train(config, dataset)
+        with pytest.MonkeyPatch.context() as patch:
+            step = module.train_step
+
+            def killed(players, L, ab, number):
+                if number == 5:
+                    raise SystemExit("as if the machine had gone")
+                return step(players, L, ab, number)
+
+            patch.setattr(module, "train_step", killed)
+            with pytest.raises(SystemExit):
+                train(config, dataset, tmp_path)
+        resumed = train(config, dataset, tmp_path)
+        assert_same_weights(whole.generator.state_dict(), resumed.generator.state_dict())
+        assert [row["step"] for row in read_history(tmp_path / "history.csv")] == list(range(1, 10))
+
+    def test_what_lies_in_its_folder(self, tmp_path):
+        config, dataset = small("warm", epochs=2), Pictures(6)
+        trained = train(config, dataset, tmp_path, samples=dataset.rgb[:2])
+        assert {"config.json", "history.csv", "checkpoint.pt", "generator.safetensors"} <= set(
+            os.listdir(tmp_path)
+        )
+        assert sorted(os.listdir(tmp_path / "samples")) == [
+            "epoch_0000.00.png",
+            "epoch_0001.00.png",
+            "epoch_0002.00.png",
+        ]
+        L, _ = rgb_to_L_ab(dataset.rgb)
+        loaded = load_generator(tmp_path / "generator.safetensors")
+        assert torch.allclose(loaded(L), trained.generator(L), atol=1e-5)
+        assert read_history(tmp_path / "history.csv") == trained.history
+
+    def test_a_finished_run_is_not_trained_again(self, tmp_path, monkeypatch):
+        config, dataset = small("l1", steps=3), Pictures(6)
+        first = train(config, dataset, tmp_path)
+        monkeypatch.setattr(module, "train_step", None)
+        again = train(config, dataset, tmp_path)
+        assert_same_weights(first.generator.state_dict(), again.generator.state_dict())
+        assert again.history == first.history
+
+    def test_fresh_starts_over(self, tmp_path):
+        dataset = Pictures(6)
+        train(small("l1", steps=3), dataset, tmp_path)
+        with pytest.raises(RunError, match="steps 3, now 2"):
+            train(small("l1", steps=2), dataset, tmp_path)
+        trained = train(small("l1", steps=2), dataset, tmp_path, fresh=True)
+        assert len(trained.history) == 2
+
+    def test_a_held_folder_is_refused(self, tmp_path):
+        config = small("l1", steps=1)
+        with Run(tmp_path, {}), pytest.raises(RunError, match="another process"):
+            train(config, Pictures(6), tmp_path)
+
+    def test_ctrl_c_finishes_the_step_saves_and_says_so(self, tmp_path, monkeypatch):
+        config, dataset = small("warm", steps=6), Pictures(6)
+        step = module.train_step
+
+        def press_ctrl_c(players, L, ab, number):
+            if number == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return step(players, L, ab, number)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "train_step", press_ctrl_c)
+            with pytest.raises(KeyboardInterrupt, match="stopped at step 3; the same call goes on"):
+                train(config, dataset, tmp_path)
+        whole = train(config, dataset)
+        assert_same_weights(
+            train(config, dataset, tmp_path).generator.state_dict(), whole.generator.state_dict()
+        )
+
+    def test_the_callers_randomness_is_left_alone(self):
+        torch.manual_seed(5)
+        expected = torch.rand(3)
+        torch.manual_seed(5)
+        train(small("wgan_gp", steps=2), Pictures(6))
+        assert torch.equal(torch.rand(3), expected)
+
+    def test_a_budget_of_seconds(self):
+        trained = train(small("warm", seconds=1.5), Pictures(8))
+        assert 1.4 < trained.history[-1]["seconds"] < 6
+        assert {row["stage"] for row in trained.history} == {"warm-up", "game"}
+
+    def test_it_stops_when_d_cannot_tell(self):
+        class Undecided(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.zeros(1))
+
+            def forward(self, L, ab):
+                return 0 * self.weight * ab.mean(dim=(1, 2, 3))
+
+        config = small("gan", epochs=5, equilibrium=0.01)
+        trained = train(config, Pictures(8), discriminator=Undecided())
+        assert len(trained.history) == 2  # one epoch of two steps
+
+    def test_networks_of_ones_own_are_trained(self):
+        generator = UNet(2)
+        before = learned(generator)
+        trained = train(small("l1", steps=2), Pictures(6), generator=generator)
+        assert trained.generator is generator
+        assert not all(torch.equal(before[k], v) for k, v in learned(generator).items())
+        assert trained.discriminator is None
+
+    def test_one_batch_is_learned_by_heart(self):
+        dataset = Pictures(2)
+        dataset.rgb[:] = torch.nn.functional.interpolate(dataset.rgb[..., ::8, ::8].float(), 32)
+        config = small("l1", steps=150, is_flipped=False, warm_up_learning_rate=1e-2)
+        history = train(config, dataset).history
+        assert history[-1]["loss_g"] < 0.25 * history[0]["loss_g"]
+
+
+class TestFailures:
+    @pytest.mark.parametrize("recipe", ["l1", "gan"])
+    def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(self, recipe, tmp_path):
+        class Bad(StridedUNet):
+            calls = 0
+
+            def forward(self, L):
+                self.calls += 1
+                return super().forward(L) * (float("nan") if self.calls > 4 else 1)
+
+        config = small(recipe, epochs=9)
+        message = (
+            "not finite at step [56].*last good checkpoint.*: step [34].*smaller learning rate"
+        )
+        with pytest.raises(TrainingError, match=message):
+            train(config, Pictures(8), tmp_path, generator=Bad(8))
+        assert all(p.isfinite().all() for p in load_generator_weights(tmp_path))
+
+    def test_weights_that_are_not_finite_are_never_saved(self, tmp_path):
+        config, dataset = small("l1", steps=4), Pictures(8)
+        with pytest.MonkeyPatch.context() as patch:
+            step = module.train_step
+
+            def spoil(players, L, ab, number):
+                losses = step(players, L, ab, number)
+                if number == 4:
+                    next(players.generator.parameters()).data[0] = math.inf
+                return losses
+
+            patch.setattr(module, "train_step", spoil)
+            with pytest.raises(TrainingError, match="a weight of the generator is not finite"):
+                train(config, dataset, tmp_path)
+        assert all(p.isfinite().all() for p in load_generator_weights(tmp_path))
+
+    def test_out_of_memory_says_which_batch_to_try(self, monkeypatch):
+        def full(*args):
+            raise torch.OutOfMemoryError("no more")
+
+        monkeypatch.setattr(module, "train_step", full)
+        with pytest.raises(TrainingError, match="batch of 4 at 32 pixels; try a batch of 2"):
+            train(small("l1", steps=1), Pictures(8))
+
+    @pytest.mark.parametrize(
+        "changes, message",
+        [
+            ({"epochs": 1, "steps": 1}, "one budget above 0"),
+            ({"steps": 0}, "one budget above 0"),
+            ({"adversarial": "none", "reconstruction": "none"}, "nothing to learn"),
+            ({"warm_up": 1.5}, "a share from 0 to 1"),
+            ({"reconstruction": "none"}, "needs a reconstruction"),
+            ({"batch": 0}, "batch must be 1 or more"),
+        ],
+    )
+    def test_a_config_that_makes_no_sense(self, changes, message):
+        with pytest.raises(ValueError, match=message):
+            TrainConfig(**changes)
+
+
+def load_generator_weights(folder):
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return [v for v in checkpoint["players"]["parts"][0].values() if v.is_floating_point()]
+
+
+class TestPrecision:
+    def test_the_rule(self, monkeypatch):
+        assert choose_precision("auto", torch.device("cpu")) == torch.float32
+        for capability, dtype in (((7, 5), torch.float16), ((8, 0), torch.bfloat16)):
+            monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
+            assert choose_precision("auto", torch.device("cuda")) == dtype
+        assert choose_precision("float32", torch.device("cuda")) == torch.float32
+        with pytest.raises(ValueError, match="float16 is for GPUs"):
+            choose_precision("float16", torch.device("cpu"))
+
+    def test_bfloat16_starts_near_float32(self):
+        losses = []
+        for precision in ("float32", "bfloat16"):
+            torch.manual_seed(0)
+            config = small("pix2pix", precision=precision)
+            losses.append(train_step(Players(config), *batch_for(config), step=1))
+        for name, exact in losses[0].items():
+            assert losses[1][name].item() == pytest.approx(exact.item(), rel=0.02)
+            assert losses[1][name].dtype == torch.float32
+
+
+def test_the_learning_rate_is_annealed_in_each_stage():
+    config = small("warm", steps=10, warm_up=0.6, warm_up_learning_rate=1e-3, learning_rate=1e-4)
+    players = Players(config)
+    loop = Loop(players, Batches(Pictures(8), config, players.device), None, None)
+    loop.resume()
+    rates = []
+    while not loop.is_done():
+        loop.take_step()
+        rates.append(players.optimizer_g.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(1e-3)
+    assert rates[3] == pytest.approx(1e-3 / 2)
+    assert rates[6] == pytest.approx(1e-4)
+    assert rates[8] == pytest.approx(1e-4 / 2)
+    assert players.optimizer_d.param_groups[0]["lr"] == rates[-1]
+
+
+def test_every_recipe_trains_a_little():
+    for recipe in RECIPES:
+        config = small(recipe, steps=3)
+        trained = train(config, Pictures(8, config.size))
+        assert len(trained.history) == 3
+        assert (trained.discriminator is None) == (recipe in ("l1", "l2"))
+
+
+def test_the_tutorial_is_line_nine():
+    tutorial = RECIPES["tutorial"]
+    assert (tutorial.learning_rate, tutorial.betas, tutorial.batch) == (1e-4, (0.5, 0.999), 4)
+    assert (tutorial.d_every, tutorial.g_every, module.EPOCHS) == (1, 2, 10)
+    assert tutorial.adversarial == "bce" and tutorial.reconstruction == "none"
+    players = Players(replace(tutorial, generator_width=2))
+    assert isinstance(players.generator, UNet)
+    assert isinstance(players.discriminator, ImageDiscriminator)
+    assert (tutorial.generator_width, tutorial.size, tutorial.fit) == (64, 256, "stretch")
+
+
+@pytest.mark.cuda
+@needs_cuda
+class TestOnAGPU:
+    @pytest.mark.parametrize("recipe", GAMES)
+    def test_a_run_stops_and_goes_on(self, recipe, tmp_path):
+        config = small(recipe, epochs=2)
+        dataset = Pictures(10, config.size)
+        trained = interrupted_at(config, dataset, tmp_path, 2)
+        assert len(trained.history) == 6
+        assert next(trained.generator.parameters()).is_cuda
+
+    def test_it_starts_near_the_cpu(self):
+        losses = []
+        for device in ("cpu", "cuda"):
+            torch.manual_seed(0)
+            config = small("pix2pix")
+            players = Players(config, device=device)
+            L, ab = batch_for(config)
+            losses.append(train_step(players, L.to(device), ab.to(device), step=1))
+        for name, exact in losses[0].items():
+            assert losses[1][name].item() == pytest.approx(exact.item(), rel=0.02)
