@@ -23,7 +23,7 @@ from colorlib.color import lab_to_rgb
 BALLOON_RED_AB = (60.0, 52.0)
 BALLOON_BLUE_AB = (32.0, -71.0)
 BALLOON_LIGHTNESS = (38.0, 54.0)  # over all of this L* both paints lie within sRGB: none is clipped
-BALLOON_SHARE = 2 / 3  # of the scenes have one
+BALLOON_SHARE = 0.55  # of the scenes have one
 
 COLORS = {  # label: the thing's usual L*, a*, b* in CIE units
     "sky": (76, -8, -34),
@@ -41,7 +41,7 @@ COLORS = {  # label: the thing's usual L*, a*, b* in CIE units
     "trunk": (36, 14, 26),
     "crown": (46, -38, 38),
     "pine": (36, -28, 8),
-    "flower": (78, 42, -10),
+    "flower": (82, 2, 68),
     "sail": (92, 0, 12),
     "hull": (40, 36, 28),
     "wall": (80, 18, 14),
@@ -153,15 +153,15 @@ def _sky(patch, rng, horizon, x):
     pink = np.float32([4 + 22 * evening, 10 + 32 * evening])[:, None, None]
     relief = (12 + 14 * evening) * (down - 0.6)
     patch.paint("sky", down + 1, relief, patch.colors["sky"][1] + pink * down, ink=0)
-    if rng.uniform() < 0.8:
-        _sun(patch, rng, (x + rng.uniform(0.4, 0.6)) % 1)
     for _ in range(rng.integers(1, 4)):
         _cloud(patch, rng, rng.uniform(), rng.uniform(0.05, 0.6) * horizon, rng.uniform(0.08, 0.14))
+    if rng.uniform() < 0.8:
+        _sun(patch, rng, (x + rng.uniform(0.4, 0.6)) % 1)
 
 
 def _sun(patch, rng, x):
     """A disc with ten flames around it."""
-    radius = rng.uniform(0.055, 0.08)
+    radius = rng.uniform(0.06, 0.085)
     patch = patch.around(x, rng.uniform(0.12, 0.2), *[1.6 * radius] * 4)
     distance, angle = np.hypot(patch.x, patch.y), np.arctan2(patch.y, patch.x)
     flames = radius * (1.3 + 0.3 * np.cos(10 * angle)) - distance
@@ -388,7 +388,7 @@ def _render_scene(lab, labels, seed, index, paint=None) -> None:
     centers = (np.arange(size, dtype=np.float32) + 0.5) / size
     colors, cut = _scene_colors(rng, paint or coin), rng.uniform(2, 9)
     patch = _Patch(lab, labels, centers[None], centers[:, None], 1 / size, cut, colors)
-    x, radius = rng.uniform(0.3, 0.7), rng.uniform(0.085, 0.13)
+    x, radius = rng.uniform(0.3, 0.7), rng.uniform(0.085, 0.125)
     y, has_balloon = radius + rng.uniform(0.07, 0.15), rng.uniform() < BALLOON_SHARE
     scene = _landscape if rng.uniform() < 0.8 else _still_life
     scene(patch, rng, x, lambda patch: has_balloon and _balloon(patch, x, y, radius))

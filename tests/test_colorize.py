@@ -154,7 +154,7 @@ def test_a_large_photo_is_shrunk_without_aliasing_and_within_range():
     painter = Painter()
     colorize(painter, stripes, size=64)
     assert painter.seen.shape == (1, 1, 64, 64)
-    assert (painter.seen - 0.5).abs().max() < 0.01
+    assert (painter.seen - 0.5).abs().max() < 0.02
     checks = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((80, 80))).astype(np.uint8) * 255
     colorize(painter, checks, size=64)
     assert painter.seen.min() == 0 and painter.seen.max() == 1  # no overshoot at the edges
@@ -183,7 +183,7 @@ def test_lightness_is_that_of_the_photo_at_full_size():
     photo = Image.fromarray(data.coffee())
     gray = colorize(Painter(), photo, size=32)
     assert np.abs(lab_of(gray)[..., 0] - lab_of(photo)[..., 0]).max() < 0.5
-    assert np.abs(lab_of(gray)[..., 1:]).max() < 0.05
+    assert np.ptp(np.asarray(gray).astype(int), axis=2).max() <= 1  # gray, but for rounding
 
 
 def test_chroma_is_that_of_the_network():
@@ -278,6 +278,7 @@ def test_any_callable_and_any_precision_will_do():
 
 
 @pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_on_a_gpu_the_picture_is_the_same():
     painter = Painter(smooth_ab(64, 64))
     photo = io.BytesIO()

@@ -192,6 +192,18 @@ def test_broken_exif_does_not_cost_the_photo():
     assert read_photo(io.BytesIO(broken)).size == picture.size
 
 
+def test_rotation_is_done_once_even_if_the_exif_cannot_be_written_again(monkeypatch):
+    def refuse(exif, offset=8):
+        raise struct.error("a tag of a camera that knows no standard")
+
+    picture, exif = color_picture(3, 5), Image.Exif()
+    exif[0x0112] = 3
+    file = io.BytesIO(encode(picture, "PNG", exif=exif))
+    monkeypatch.setattr(Image.Exif, "tobytes", refuse)
+    twice = photos.image_to_rgb(read_photo(file))
+    np.testing.assert_array_equal(np.asarray(twice), np.asarray(picture)[::-1, ::-1])
+
+
 def test_image_to_rgb_leaves_the_picture_as_it_is():
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -437,6 +449,14 @@ def test_loaded_photos_are_those_of_the_files(folder, fit):
         expected = np.asarray(fit_photo(Image.open(path), 16, fit)).transpose(2, 0, 1)
         np.testing.assert_array_equal(loaded[index].numpy(), expected)
         np.testing.assert_array_equal(opened[index].numpy(), expected)
+
+
+def test_large_jpegs_are_as_sharp_as_if_decoded_in_full(tmp_path):
+    large = Image.fromarray(data.coffee()).resize((1200, 800), Image.Resampling.BICUBIC)
+    for name in ["a.jpg", "b.jpg"]:
+        large.save(tmp_path / name, quality=95)
+    full = np.asarray(fit_photo(Image.open(tmp_path / "a.jpg"), 64), int).transpose(2, 0, 1)
+    assert np.abs(PhotoFolder(tmp_path, size=64)[0].numpy() - full).mean() < 1.5
 
 
 def test_loading_leaves_out_what_is_damaged_and_keeps_names_beside_their_photos(folder):

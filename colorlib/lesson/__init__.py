@@ -1,1 +1,37 @@
-"""What only the notebooks need; the package itself never imports it."""
+"""What only the notebooks need; the package itself never imports it.
+
+profiles    how much a lesson computes: ci, laptop, full
+figures     one style for all figures; pictures side by side; alternative text
+diagrams    the U, the two players and the procedure, drawn by code
+widgets     controls that redraw a figure, and still pictures where nobody can move them
+checks      instant checks of the exercises, one module a lesson
+notebooks   execute the notebooks, stamp them, derive the learners' copies
+anatomy     what every lesson must have
+recipes     all recipes side by side, for the tables
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def course_file(name: str) -> Path:
+    """Find a file or folder of the course from wherever a notebook runs.
+
+    A learner's copy may lie anywhere below the course's folder, and on Colab the package is
+    installed elsewhere. So look from the working directory upward first.
+
+    Args:
+        name: relative to the course's folder, such as "data/weights".
+    Returns:
+        Its absolute path.
+    Raises:
+        FileNotFoundError: there is no such file in the course, or no course around.
+    """
+    for folder in [*(Path.cwd() / "here").parents, ROOT]:
+        if (folder / "data" / "README.md").exists() and (folder / name).exists():
+            return folder / name
+    raise FileNotFoundError(
+        f"{name} is not in the course's folder. Open the notebook from its place in the course, "
+        "or download the course again: part of it is missing."
+    )

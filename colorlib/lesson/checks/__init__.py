@@ -1,0 +1,156 @@
+"""Instant checks of the exercises: a word that helps, never an exception in a learner's notebook.
+
+A lesson's checks stand in `lesson_NN.py` beside this file:
+
+    @check
+    def best_constant(answer):
+        values = torch.tensor([0.0, 0.0, 1.0])
+        got = answer(values, "l1")
+        require(got == 0, f"for L1 you return {got:g}; which guess costs least on 0, 0, 1?")
+        return "L1 asks for the median."
+
+and are called in the notebook as `checks.best_constant(best_constant)`. An untouched stub gets
+"not done yet", a wrong answer "not yet" and why, a right one "right". With COLORLIB_STRICT=1,
+under which the solutions are run by the tests, a wrong answer raises `Mistake`.
+"""
+
+import functools
+import inspect
+import os
+import random
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+CHECKS: dict[str, "Check"] = {}  # "lesson_08.best_constant" -> the check, in order of definition
+
+
+class NotDone(Exception):  # noqa: N818 (nobody made an error)
+    """The stub is as it was given out."""
+
+
+class Mistake(AssertionError):  # noqa: N818 (the word that learners use)
+    """The answer is wrong; the message names the mistake."""
+
+
+class Verdict(NamedTuple):
+    """What a check thinks of an answer."""
+
+    kind: str
+    """"right", "wrong" or "not done"."""
+    message: str
+    """For the learner: what is right, what is wrong or what is to be done."""
+
+
+class Check:
+    """One exercise's check: call it on an answer and it prints its verdict. Made by `check`."""
+
+    def __init__(self, examine: Callable[[Any], str]) -> None:
+        functools.update_wrapper(self, examine)
+        self.examine = examine
+
+    def __call__(self, answer: Any) -> None:
+        """Print the verdict on a learner's answer.
+
+        Raises:
+            Mistake: the answer is wrong, and COLORLIB_STRICT is set.
+        """
+        verdict = self.judge(answer)
+        opening = {"right": "right", "wrong": "not yet", "not done": "not done yet"}[verdict.kind]
+        print(f"{opening}: {verdict.message}")
+        if verdict.kind == "wrong" and os.environ.get("COLORLIB_STRICT"):
+            raise Mistake(f"{self.__name__}: {verdict.message}")
+
+    def judge(self, answer: Any) -> Verdict:
+        """Examine an answer, whatever it does, and leave all random numbers as they were."""
+        name = getattr(answer, "__name__", self.__name__)
+        try:
+            with _own_random_numbers():
+                return Verdict("right", self.examine(_guarded(filled(answer))))
+        except (NotDone, NotImplementedError):
+            return Verdict("not done", f"`{name}` is still the stub; fill it in, run it again.")
+        except Mistake as mistake:
+            return Verdict("wrong", str(mistake))
+        except Exception as error:
+            if "ellipsis" in str(error):  # the stub's ... was used as a value
+                return Verdict("not done", f"`{name}` still has a ... to be replaced.")
+            return Verdict("wrong", _explain(name, error))
+
+
+def check(examine: Callable[[Any], str]) -> Check:
+    """Make a function that examines an answer a check, and keep it in `CHECKS`.
+
+    Args:
+        examine: takes the learner's function, class or value. It calls `require` and returns the
+            word of praise: one sentence that says why the answer matters.
+    """
+    made = Check(examine)
+    CHECKS[f"{examine.__module__.rpartition('.')[2]}.{examine.__name__}"] = made
+    return made
+
+
+def require(is_right: Any, message: str) -> None:
+    """Go on where `is_right` holds; else end the check with a message that names the mistake."""
+    if not is_right:
+        raise Mistake(message)
+
+
+def require_close(got: Any, wanted: Any, message: str, tolerance: float = 1e-4) -> None:
+    """Require numbers or tensors to be of one shape and close.
+
+    Args:
+        got: the learner's number, array or tensor.
+        wanted: the right one.
+        message: names the likeliest mistake.
+        tolerance: largest difference allowed, absolute, and relative where values exceed 1.
+    """
+    got, wanted = (torch.as_tensor(value).detach().double().cpu() for value in (got, wanted))
+    shapes = f"the shape is {tuple(got.shape)}; it should be {tuple(wanted.shape)}."
+    require(got.shape == wanted.shape, shapes)
+    require(torch.allclose(got, wanted, rtol=tolerance, atol=tolerance), message)
+
+
+def filled(value: Any) -> Any:
+    """Return a value that a learner's code gave; where it is None or ..., the stub is untouched."""
+    if value is None or value is Ellipsis:
+        raise NotDone
+    return value
+
+
+def _guarded(answer: Any) -> Any:
+    """Make a learner's function tell when it returns nothing, as stubs do."""
+    if not inspect.isroutine(answer):
+        return answer
+
+    @functools.wraps(answer)
+    def call(*arguments: Any, **options: Any) -> Any:
+        return filled(answer(*arguments, **options))
+
+    return call
+
+
+@contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Check with seed 0 and give the notebook's random numbers back: a check changes no result."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            np.random.seed(0)
+            random.seed(0)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def _explain(name: str, error: Exception) -> str:
+    """Say what stopped the learner's code, and in which of its lines if it was there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.name == name or "ipykernel" in frame.filename]
+    place = f" in its line `{own[-1].line}`" if own and own[-1].line else ""
+    return f"`{name}` stopped{place} with {type(error).__name__}: {error}"

@@ -1,0 +1,201 @@
+"""One visual language for all lessons: style, colors, pictures side by side, alternative text.
+
+Real, fake, G and D have one color, one line and one marker each, in every figure of the course:
+
+    axes.plot(steps, losses, **LINE["G"], label="G's loss")
+    show(figure, "G's loss falls from 5 to 1 within 100 steps, then stays.")
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from cycler import cycler
+from IPython.display import display
+from matplotlib.figure import Figure
+from PIL import Image
+
+from colorlib.scenes import LABELS
+
+# Told apart by the color-blind (tests/test_figures.py simulates them), and 3:1 against white.
+REAL = "#0072B2"
+FAKE = "#D55E00"
+GENERATOR = "#009E73"
+DISCRIMINATOR = "#8E3B8E"
+INK = "#222222"
+PALE = "#8A8A8A"
+
+LINE = {  # a marker a tenth of the figure, however many points there are
+    "real": {"color": REAL, "linestyle": "-", "marker": "o", "markevery": 0.1},
+    "fake": {"color": FAKE, "linestyle": "--", "marker": "s", "markevery": 0.1},
+    "G": {"color": GENERATOR, "linestyle": "-.", "marker": "^", "markevery": 0.1},
+    "D": {"color": DISCRIMINATOR, "linestyle": ":", "marker": "D", "markevery": 0.1},
+}
+LARGEST_PNG = 150_000  # bytes; GitHub shows no large notebook, so more is stored as JPEG
+
+STYLE = {
+    "figure.figsize": (8, 4),
+    "figure.dpi": 100,
+    "savefig.dpi": 100,
+    "figure.constrained_layout.use": True,
+    "font.size": 14,
+    "axes.titlesize": 15,
+    "axes.labelsize": 14,
+    "figure.titlesize": 16,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "lines.linewidth": 2.4,
+    "lines.markersize": 6,
+    "lines.markeredgecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.25,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "image.interpolation": "nearest",
+    "image.cmap": "gray",
+    "axes.prop_cycle": cycler(color=[REAL, FAKE, GENERATOR, DISCRIMINATOR, INK, PALE])
+    + cycler(linestyle=["-", "--", "-.", ":", "-", "--"]),
+}
+
+
+def use_style() -> None:
+    """Draw every figure from here on in the course's style, legible from the back row."""
+    plt.rcParams.update(STYLE)
+
+
+def render(figure: Figure) -> Image.Image:
+    """Render a figure as a picture, and close it, so that the notebook does not show it again."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white")
+    plt.close(figure)
+    return Image.open(buffer).convert("RGB")
+
+
+def encode(picture: Image.Image, form: str = "PNG") -> bytes:
+    """Encode a picture as PNG, exactly, or as JPEG with colors at full resolution."""
+    buffer = io.BytesIO()
+    options = {"optimize": True} if form == "PNG" else {"quality": 92, "subsampling": 0}
+    picture.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def show(figure: Figure | Image.Image, alt: str) -> None:
+    """Display a figure or a picture with alternative text, for those who cannot see it.
+
+    Args:
+        figure: A matplotlib figure, which is closed, or a PIL picture.
+        alt: What there is to see, in a sentence that could stand for the figure.
+
+    Raises:
+        ValueError: there is no alternative text.
+    """
+    if not alt.strip():
+        raise ValueError("say in `alt` what the figure shows, for those who cannot see it")
+    picture = figure if isinstance(figure, Image.Image) else render(figure)
+    kind, data = "image/png", encode(picture)
+    if len(data) > LARGEST_PNG:
+        kind, data = "image/jpeg", encode(picture.convert("RGB"), "JPEG")
+    bundle = {kind: base64.b64encode(data).decode(), "text/plain": alt}
+    display(bundle, raw=True, metadata={kind: {"alt": alt}})
+
+
+def show_pictures(
+    pictures: Sequence[Any],
+    titles: Sequence[str] = (),
+    alt: str = "",
+    columns: int | None = None,
+    height: float = 2.6,
+) -> None:
+    """Display pictures side by side, with a title over each.
+
+    Args:
+        pictures: as `picture_grid` takes them.
+        titles: one a picture, or none at all.
+        alt: what there is to see.
+        columns: pictures in a row; all in one row where it is None.
+        height: of one picture, in inches (100 pixels).
+
+    Raises:
+        ValueError: no alternative text, titles that do not match, or no picture to show.
+    """
+    show(picture_grid(pictures, titles, columns, height), alt)
+
+
+def picture_grid(
+    pictures: Sequence[Any],
+    titles: Sequence[str] = (),
+    columns: int | None = None,
+    height: float = 2.6,
+) -> Figure:
+    """Draw what `show_pictures` displays, for use in a larger whole or under a control.
+
+    Args:
+        pictures: a batch (B, 3, H, W) or a list of pictures, each as `to_picture` takes it.
+        titles: one a picture, or none at all.
+        columns: pictures in a row; all in one row where it is None.
+        height: of one picture, in inches.
+    """
+    arrays = [to_picture(picture) for picture in pictures]
+    if not arrays or len(titles) not in (0, len(arrays)):
+        raise ValueError(f"{len(arrays)} pictures and {len(titles)} titles; give one to each")
+    columns = columns or len(arrays)
+    rows = -(-len(arrays) // columns)
+    widest = max(array.shape[1] / array.shape[0] for array in arrays)
+    size = (columns * height * widest, rows * (height + (0.35 if titles else 0)))
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, array in zip(grid.flat, arrays):
+        axes.imshow(array, vmin=0, vmax=1)
+    for axes, title in zip(grid.flat, titles):
+        axes.set_title(title, fontsize=13)
+    return figure
+
+
+def to_picture(picture: Any) -> np.ndarray:
+    """Bring a picture of any kind to what `imshow` takes.
+
+    Args:
+        picture: tensor or array, uint8 0..255, float 0..1 or bool; (3, H, W), (H, W, 3),
+            (1, H, W) or (H, W); or a PIL image.
+    Returns:
+        float (H, W, 3), or (H, W) for a gray one, 0..1.
+    Raises:
+        ValueError: another shape, or values outside 0..1.
+    """
+    if isinstance(picture, torch.Tensor):
+        picture = picture.detach().cpu().numpy()
+    array = np.asarray(picture)
+    if array.ndim == 3 and array.shape[0] in (1, 3):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or array.ndim == 3 and array.shape[2] != 3:
+        raise ValueError(f"a picture is (3, H, W), (H, W, 3), (1, H, W) or (H, W): {array.shape}")
+    array = array / 255 if array.dtype == np.uint8 else array.astype(np.float64)
+    if array.min() < -1e-3 or array.max() > 1 + 1e-3:
+        span = f"{array.min():.3g}..{array.max():.3g}"
+        raise ValueError(f"float pictures run 0..1, this one {span}: scale or clip it first")
+    return array.clip(0, 1)
+
+
+def label_map(labels: torch.Tensor) -> torch.Tensor:
+    """Color the label maps of scenes, a color a thing, for `show_pictures`.
+
+    Args:
+        labels: ids of `colorlib.scenes.LABELS`, (*, H, W), uint8.
+    Returns:
+        float rgb, (*, 3, H, W), 0..1.
+    """
+    colors = plt.get_cmap("tab20", len(LABELS))(np.arange(len(LABELS)))[:, :3]
+    return torch.tensor(colors, dtype=torch.float32)[labels.long()].movedim(-1, -3)
