@@ -23,7 +23,7 @@ from colorlib.color import lab_to_rgb
 BALLOON_RED_AB = (60.0, 52.0)
 BALLOON_BLUE_AB = (32.0, -71.0)
 BALLOON_LIGHTNESS = (38.0, 54.0)  # over all of this L* both paints lie within sRGB: none is clipped
-BALLOON_SHARE = 0.55  # of the scenes have one
+BALLOON_SHARE = 0.5  # of the scenes have one
 
 COLORS = {  # label: the thing's usual L*, a*, b* in CIE units
     "sky": (76, -8, -34),
@@ -388,7 +388,7 @@ def _render_scene(lab, labels, seed, index, paint=None) -> None:
     centers = (np.arange(size, dtype=np.float32) + 0.5) / size
     colors, cut = _scene_colors(rng, paint or coin), rng.uniform(2, 9)
     patch = _Patch(lab, labels, centers[None], centers[:, None], 1 / size, cut, colors)
-    x, radius = rng.uniform(0.3, 0.7), rng.uniform(0.085, 0.125)
+    x, radius = rng.uniform(0.3, 0.7), rng.uniform(0.078, 0.112)
     y, has_balloon = radius + rng.uniform(0.07, 0.15), rng.uniform() < BALLOON_SHARE
     scene = _landscape if rng.uniform() < 0.8 else _still_life
     scene(patch, rng, x, lambda patch: has_balloon and _balloon(patch, x, y, radius))

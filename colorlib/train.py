@@ -51,24 +51,24 @@ class TrainConfig:
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
     generator_width: int = 32  # channels
     discriminator: Literal["image", "patch"] = "patch"  # one score a picture, or one a patch
-    discriminator_width: int = 32  # channels of the patch discriminator's first layer
+    discriminator_width: int = 16  # channels of the patch discriminator's first layer
     discriminator_layers: int = 2  # strided layers of the patch discriminator: it sees 34 pixels
 
     adversarial: Literal["bce", "lsgan", "hinge", "wgan_gp", "none"] = "bce"
     reconstruction: Literal["l1", "l2", "none"] = "l1"
-    lambda_reconstruction: float = 20.0  # weight of the reconstruction beside the adversarial loss
+    lambda_reconstruction: float = 30.0  # weight of the reconstruction beside the adversarial loss
     lambda_penalty: float = 10.0  # weight of WGAN-GP's penalty, as in the paper
 
-    warm_up: float = 0.6  # share of the budget in which G learns the reconstruction alone
-    warm_up_learning_rate: float = 2e-3  # Adam's step while it does
-    learning_rate: float = 2e-4  # Adam's step of both players while they play
+    warm_up: float = 0.7  # share of the budget in which G learns the reconstruction alone
+    warm_up_learning_rate: float = 4e-3  # Adam's step while it does
+    learning_rate: float = 1e-4  # Adam's step of both players while they play
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
     is_annealed: bool = True  # the learning rate falls to 0 along a cosine, in each stage
     d_every: int = 1  # D learns on every d_every-th step
     g_every: int = 1  # G learns on every g_every-th step
     share_forward: bool = True  # D's and G's step use one forward pass of G
 
-    batch: int = 32  # pictures a step
+    batch: int = 16  # pictures a step
     epochs: int | None = None  # budget: passes over the photos
     steps: int | None = None  # budget: batches
     seconds: float | None = None  # budget: time; such a run does not repeat to the bit
@@ -108,19 +108,18 @@ RECIPES: dict[str, TrainConfig] = {
         discriminator="image",
         reconstruction="none",
         warm_up=0.0,
-        learning_rate=1e-4,
         is_annealed=False,
         g_every=2,
         share_forward=False,
     ),
     "l1": only,
     "l2": replace(only, reconstruction="l2"),
-    "gan": replace(warm, reconstruction="none", warm_up=0.0),
-    "pix2pix": replace(warm, lambda_reconstruction=100.0, warm_up=0.0),
+    "gan": replace(warm, reconstruction="none", warm_up=0.0, learning_rate=2e-4),
+    "pix2pix": replace(warm, lambda_reconstruction=100.0, warm_up=0.0, learning_rate=2e-4),
     "warm": warm,
     "lsgan": replace(warm, adversarial="lsgan"),
     "hinge": replace(warm, adversarial="hinge"),
-    "wgan_gp": replace(warm, adversarial="wgan_gp", precision="float32"),
+    "wgan_gp": replace(warm, adversarial="wgan_gp", betas=(0.0, 0.9), precision="float32"),
 }
 
 

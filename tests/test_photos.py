@@ -455,8 +455,8 @@ def test_large_jpegs_are_as_sharp_as_if_decoded_in_full(tmp_path):
     large = Image.fromarray(data.coffee()).resize((1200, 800), Image.Resampling.BICUBIC)
     for name in ["a.jpg", "b.jpg"]:
         large.save(tmp_path / name, quality=95)
-    full = np.asarray(fit_photo(Image.open(tmp_path / "a.jpg"), 64), int).transpose(2, 0, 1)
-    assert np.abs(PhotoFolder(tmp_path, size=64)[0].numpy() - full).mean() < 1.5
+    full = np.asarray(fit_photo(Image.open(tmp_path / "a.jpg"), 192), int).transpose(2, 0, 1)
+    assert np.abs(PhotoFolder(tmp_path, size=192)[0].numpy() - full).mean() < 1.5
 
 
 def test_loading_leaves_out_what_is_damaged_and_keeps_names_beside_their_photos(folder):

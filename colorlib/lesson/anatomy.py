@@ -173,11 +173,11 @@ def _exercises(notebook: NotebookNode) -> Iterator[str]:
         if not heading or int(heading[1]) != count:
             yield f"no card '### Exercise {count} · ●○○ · 5 min · ...' above: {_start(cell)}"
         stub_check, own_check = (CHECK.search(each.source) for each in (cell, solution))
-        if not stub_check or not _printed(cell).startswith("not done yet: "):
+        if not stub_check or not _verdict(cell).startswith("not done yet: "):
             yield f"exercise {count}: the stub must end with its check and say 'not done yet'"
         if "solution" not in tags(solution) or not own_check or own_check[1] != stub_check[1]:
             yield f"exercise {count}: its solution, with the same check, must follow"
-        elif not _printed(solution).splitlines()[-1:][0].startswith("right: "):
+        elif not _verdict(solution).startswith("right: "):
             yield f"exercise {count}: its solution must end with 'right: '"
         elif solution.metadata.get("jupyter") != HIDDEN:
             yield f"exercise {count}: its solution must be folded: metadata jupyter = {HIDDEN}"
@@ -223,8 +223,10 @@ def _outputs(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNod
     return ((cell, output) for cell in code_cells(notebook) for output in cell.outputs)
 
 
-def _printed(cell: NotebookNode) -> str:
-    return "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+def _verdict(cell: NotebookNode) -> str:
+    """The last line that a cell has printed."""
+    text = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+    return (text.splitlines() or [""])[-1]
 
 
 def _markdown(notebook: NotebookNode) -> list[str]:

@@ -51,7 +51,7 @@ STYLE = {
     "legend.fontsize": 12,
     "legend.frameon": False,
     "lines.linewidth": 2.4,
-    "lines.markersize": 6,
+    "lines.markersize": 9,
     "lines.markeredgecolor": "white",
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -182,6 +183,8 @@ def run(notebook: NotebookNode, folder: Path, profile: str, strict: bool = True)
         "COLORLIB_STRICT": "1" if strict else "",
         "JUPYTER_PREFER_ENV_PATH": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
+        # this colorlib, also where another one, or none, is installed
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     began = time.monotonic()
     with environment(variables):
@@ -289,23 +292,23 @@ def table() -> str:
 # --- the learners' copies ---
 
 
-def student(try_out: bool = False) -> None:
+def student(chosen: tyro.conf.Positional[tuple[str, ...]] = (), try_out: bool = False) -> None:
     """Derive the copies without solutions, teachers' notes and outputs into build/student/.
 
     Args:
+        chosen: Names without .ipynb; all by default.
         try_out: Also run each from top to bottom (ci profile), to see that none needs a solution.
     """
-    for name in names():
+    for name in chosen or names():
         copy = without_solutions(read(name))
         write(copy, STUDENT / f"{name}.ipynb")
-        if try_out:
-            print(f"{name}: runs without solutions, {run(copy, STUDENT, 'ci', strict=False):.0f} s")
-    print(f"{len(names())} lessons are in {os.path.relpath(STUDENT)}")
+        seconds = f", runs in {run(copy, STUDENT, 'ci', strict=False):.0f} s" if try_out else ""
+        print(f"{os.path.relpath(STUDENT)}/{name}.ipynb{seconds}")
 
 
 def without_solutions(notebook: NotebookNode) -> NotebookNode:
     """Make a learner's copy: no solutions, no teacher's cell, no outputs."""
-    copy = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
+    copy = deepcopy(notebook)
     copy.cells = [cell for cell in copy.cells if not {"solution", "teacher"} & set(tags(cell))]
     for cell in code_cells(copy):
         cell.outputs, cell.execution_count = [], None

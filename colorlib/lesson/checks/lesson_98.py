@@ -1,6 +1,9 @@
 """demo"""
+
 import torch
 from colorlib.lesson.checks import check, require
+
+
 @check
 def best_constant(answer):
     got = answer(torch.tensor([0.0, 0.0, 1.0]), "l1")
