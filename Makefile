@@ -14,7 +14,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab test lint notebooks recipes
+.PHONY: help course lab test lint notebooks student recipes
 
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -40,7 +40,7 @@ help: ## Say what there is
 course: .venv/.installed ## Train a GAN on the built-in scenes, test it, show the results (minutes, no GPU)
 	@echo "==> Running lesson 06 (laptop profile): it trains a GAN on the built-in scenes"
 	@mkdir -p $(COURSE)
-	@COLORLIB_PROFILE=laptop $(BIN)/python -m papermill -k python3 --cwd notebooks \
+	@COLORLIB_PROFILE=laptop COLORLIB_STATIC=1 $(BIN)/python -m papermill -k python3 --cwd notebooks \
 	  notebooks/06_gan_training.ipynb $(COURSE)/06_gan_training.ipynb -p out ../$(COURSE) -p fresh True
 	@echo "==> The results, on scenes that it never saw, beside the baselines"
 	@$(BIN)/colorlib show $(COURSE)
@@ -53,8 +53,8 @@ test: lint ## Lint, run the unit tests, execute every notebook
 	@echo "==> Unit tests"
 	@$(BIN)/python -m pytest --cov=colorlib --cov-fail-under=95
 	@echo "==> Every notebook, cell by cell (ci profile)"
-	@COLORLIB_PROFILE=ci $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-	  --nbval-cell-timeout=300 notebooks/
+	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(BIN)/python -m pytest \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/
 
 lint: .venv/.installed ## Check style and format
 	@echo "==> Lint"
@@ -63,10 +63,10 @@ lint: .venv/.installed ## Check style and format
 
 notebooks: .venv/.installed ## Execute every notebook in place (laptop profile), to be committed
 	@echo "==> Executing every notebook in place (laptop profile)"
-	@COLORLIB_PROFILE=laptop $(BIN)/python -m nbconvert --to notebook --execute --inplace \
-	  --ExecutePreprocessor.kernel_name=python3 --ExecutePreprocessor.timeout=1800 \
-	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
-	  notebooks/*.ipynb
+	@$(BIN)/python -m colorlib.lesson.notebooks execute
+
+student: .venv/.installed ## Derive the copies without solutions into build/student/
+	@$(BIN)/python -m colorlib.lesson.notebooks student
 
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"

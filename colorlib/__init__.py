@@ -8,7 +8,9 @@ Read the modules in this order, which is also the order of the course:
     generator      the U-Net, from lightness to chroma
     discriminator  whole-image and patch discriminators, from colors to logits
     losses         adversarial objectives on logits, reconstruction losses
-    train          TrainConfig, the recipes, the two steps, the loop, checkpoints
+    recipes        TrainConfig, and a named one for every objective
+    steps          the two players; how D learns, and how G learns from it
+    train          the loop around the steps: a run that can be stopped and goes on
     evaluate       metrics, baselines, triptychs
     colorize       a gray photo in, a color photo out, at any size
     files          write beside and move in place; weights; run folders and their lock
@@ -24,8 +26,8 @@ from colorlib.evaluate import compare, evaluate_run, results_table
 from colorlib.files import load_generator, save_generator
 from colorlib.generator import StridedUNet, UNet
 from colorlib.photos import PhotoFolder, open_data
+from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.scenes import SceneDataset, render_scenes
-from colorlib.train import RECIPES, TrainConfig
 
 __all__ = [
     "RECIPES",

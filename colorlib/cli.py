@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +12,11 @@ import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from colorlib.colorize import colorize
-from colorlib.evaluate import MetricUnavailable, evaluate_run, results_table
-from colorlib.files import RunError, atomic_write, load_generator, read_config
+from colorlib.evaluate import MetricUnavailable, evaluate_run, results_table, write_picture
+from colorlib.files import RunError, load_generator, read_config
 from colorlib.photos import PhotoError, open_data
-from colorlib.train import RECIPES, TrainConfig, TrainingError, train
+from colorlib.recipes import RECIPES, TrainConfig
+from colorlib.train import TrainingError, train
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
@@ -82,7 +84,7 @@ class Colorize:
 
     def run(self) -> None:
         """Color photo after photo; one that cannot be read is named, and the rest go on."""
-        generator, failures = load_generator(self.weights), 0
+        generator, stems, failures = load_generator(self.weights), Counter(), 0
         for path in self.photos:
             try:
                 colored = colorize(generator, path, self.size)
@@ -90,9 +92,10 @@ class Colorize:
                 failures += 1
                 print(f"left out: {error}", file=sys.stderr)
                 continue
-            target = self.out / f"{path.stem}.png"
-            with atomic_write(target) as temporary:
-                colored.save(temporary, format="PNG")
+            stems[path.stem] += 1  # two folders may each have a cat.jpg
+            number = f"_{stems[path.stem]}" if stems[path.stem] > 1 else ""
+            target = self.out / f"{path.stem}_colored{number}.png"
+            write_picture(target, colored)
             print(f"{path} -> {target}")
         if failures:
             raise PhotoError(f"{failures} of {len(self.photos)} photos could not be colored")

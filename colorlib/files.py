@@ -81,12 +81,11 @@ def save_generator(path: str | Path, generator: nn.Module, **card: str) -> None:
         generator: one of `GENERATORS`; it may be on any device.
         card: what the weights were trained on, and so on: short texts kept in the file.
     """
-    facts = {"architecture": type(generator).__name__, "arguments": json.dumps(generator.config)}
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()
-    }
-    with atomic_write(path) as temporary:
-        save_file(weights, temporary, metadata={**card, **facts})
+    facts = {"architecture": type(generator).__name__, "arguments": generator.config, **card}
+    state = generator.state_dict()
+    weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    with atomic_write(path) as temporary:  # one entry: of several the order in the file would vary
+        save_file(weights, temporary, metadata={"card": json.dumps(facts)})
 
 
 def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
@@ -97,7 +96,7 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     """
     try:
         with safe_open(path, framework="pt") as file:
-            card = file.metadata() or {}
+            card = json.loads((file.metadata() or {}).get("card", "{}"))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise RunError(f"there are no weights at {path}") from error
@@ -109,7 +108,7 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
             f"{path} was not saved by colorlib: its architecture is {architecture!r}, "
             f"not one of {', '.join(GENERATORS)}"
         )
-    generator = GENERATORS[architecture](**json.loads(card["arguments"]))
+    generator = GENERATORS[architecture](**card["arguments"])
     try:
         generator.load_state_dict(weights)
     except RuntimeError as error:
@@ -117,10 +116,10 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     return generator.to(device).eval().requires_grad_(False)
 
 
-def read_card(path: str | Path) -> dict[str, str]:
+def read_card(path: str | Path) -> dict:
     """The card of facts that `save_generator` put into a weight file."""
     with safe_open(path, framework="pt") as file:
-        return file.metadata() or {}
+        return json.loads(file.metadata()["card"])
 
 
 class Run:

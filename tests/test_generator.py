@@ -1,4 +1,4 @@
-"""The U-Nets: shapes, exact sizes, what a skip is worth, and a second implementation that agrees."""
+"""The U-Nets: shapes, exact sizes, what a skip is worth, a second implementation that agrees."""
 
 import pytest
 import torch

@@ -13,22 +13,19 @@ from torch.nn import functional
 import colorlib.train as module
 from colorlib.color import rgb_to_L_ab
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
+from colorlib.evaluate import evaluate_run
 from colorlib.files import Run, RunError, load_generator, read_history
 from colorlib.generator import StridedUNet, UNet
 from colorlib.losses import OBJECTIVES
-from colorlib.train import (
-    RECIPES,
-    Batches,
-    Loop,
+from colorlib.recipes import RECIPES, TrainConfig
+from colorlib.steps import (
     Players,
-    TrainConfig,
-    TrainingError,
     choose_precision,
     discriminator_step,
     generator_step,
-    train,
     train_step,
 )
+from colorlib.train import Batches, Loop, TrainingError, train
 
 SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -539,6 +536,19 @@ def test_the_tutorial_is_line_nine():
     assert isinstance(players.generator, UNet)
     assert isinstance(players.discriminator, ImageDiscriminator)
     assert (tutorial.generator_width, tutorial.size, tutorial.fit) == (64, 256, "stretch")
+
+
+def test_the_tutorial_at_full_size_on_five_photos(tmp_path):
+    """The full networks at 256 pixels, with a last batch of one: train, stop, resume, test."""
+    config = replace(RECIPES["tutorial"], epochs=1)
+    photos = Pictures(5, config.size)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, photos, tmp_path, stop_after=1)
+    trained = train(config, photos, tmp_path)
+    assert [row["loss_g"] is None for row in trained.history] == [True, False]
+    rows = evaluate_run(tmp_path, photos, photos, pictures=1)
+    assert 0 < rows["generator"]["psnr_ab"] < 60
+    assert sorted(os.listdir(tmp_path / "triptychs")) == ["000.png", "sheet.png"]
 
 
 @pytest.mark.cuda

@@ -81,10 +81,9 @@ def render(figure: Figure) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def encode(picture: Image.Image, form: str = "PNG") -> bytes:
-    """Encode a picture as PNG, exactly, or as JPEG with colors at full resolution."""
+def encode(picture: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    """Encode a picture in a format of Pillow's, with its options."""
     buffer = io.BytesIO()
-    options = {"optimize": True} if form == "PNG" else {"quality": 92, "subsampling": 0}
     picture.save(buffer, form, **options)
     return buffer.getvalue()
 
@@ -102,9 +101,10 @@ def show(figure: Figure | Image.Image, alt: str) -> None:
     if not alt.strip():
         raise ValueError("say in `alt` what the figure shows, for those who cannot see it")
     picture = figure if isinstance(figure, Image.Image) else render(figure)
-    kind, data = "image/png", encode(picture)
+    kind, data = "image/png", encode(picture, optimize=True)
     if len(data) > LARGEST_PNG:
-        kind, data = "image/jpeg", encode(picture.convert("RGB"), "JPEG")
+        exact = {"quality": 92, "subsampling": 0}  # the colors at full resolution, too
+        kind, data = "image/jpeg", encode(picture.convert("RGB"), "JPEG", **exact)
     bundle = {kind: base64.b64encode(data).decode(), "text/plain": alt}
     display(bundle, raw=True, metadata={kind: {"alt": alt}})
 

@@ -10,13 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
+import torch
 import tyro
+from PIL import Image, ImageDraw, ImageFont
 from tabulate import tabulate
+from torch import Tensor
+from torch.utils.data import Dataset
 
-from colorlib.evaluate import COLUMNS, compare, evaluate_run
-from colorlib.files import environment, read_config, read_history, write_json
+from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
+from colorlib.evaluate import COLUMNS, compare, evaluate_run, write_picture
+from colorlib.files import environment, load_generator, read_config, read_history, write_json
 from colorlib.photos import open_data
-from colorlib.train import RECIPES, train
+from colorlib.recipes import RECIPES
+from colorlib.train import train
 
 ROOT = Path(__file__).parents[2]
 METRICS = ("psnr_ab", "ciede2000", "colorfulness", "committed")
@@ -71,6 +77,9 @@ class Matrix:
                 "runs": results,
             },
         )
+        folders = {recipe: self.runs / f"{recipe}-{self.seeds[0]}" for recipe in self.recipes}
+        sheet = comparison_sheet(folders, test_data)
+        write_picture(self.out.with_suffix(".png"), sheet)
         put_between(self.readme, "recipes", recipes_table(json.loads(self.out.read_text("utf-8"))))
 
 
@@ -98,6 +107,39 @@ def recipes_table(results: dict, style: str = "github") -> str:
     lines.append(["real", "", "", f"{real:.2f}", "1.00", ""])
     headers = ["", *(COLUMNS[metric] for metric in METRICS), "steps"]
     return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
+
+
+def comparison_sheet(folders: dict[str, Path], data: Dataset, count: int = 8) -> Image.Image:
+    """The same test pictures by every recipe, a row each; gray first and the truth last.
+
+    Args:
+        folders: recipe -> the folder of its run.
+        data: the test data.
+        count: how many pictures.
+    """
+    rgb = torch.stack([data[i] for i in range(count)])
+    L, real_ab = rgb_to_L_ab(rgb)
+    rows = {"gray": L_ab_to_rgb(L, torch.zeros_like(real_ab))}
+    for recipe, folder in folders.items():
+        rows[recipe] = L_ab_to_rgb(L, load_generator(folder / "generator.safetensors")(L))
+    rows["real"] = rgb / 255
+    return draw_rows(rows)
+
+
+def draw_rows(rows: dict[str, Tensor]) -> Image.Image:
+    """Named rows of pictures, float rgb (N, 3, H, W), as one picture."""
+    left, scale, gap = 110, 2, 4
+    count, _, height, width = next(iter(rows.values())).shape
+    cell = (scale * width + gap, scale * height + gap)
+    sheet = Image.new("RGB", (left + count * cell[0], len(rows) * cell[1]), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(22)
+    for row, (name, pictures) in enumerate(rows.items()):
+        draw.text((4, (row + 0.5) * cell[1]), name, fill="black", font=font, anchor="lm")
+        for column, picture in enumerate(pictures):
+            image = Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
+            enlarged = image.resize((scale * width, scale * height), Image.Resampling.NEAREST)
+            sheet.paste(enlarged, (left + column * cell[0], row * cell[1]))
+    return sheet
 
 
 def spread(values: list[float]) -> str:

@@ -128,7 +128,7 @@ def redrawing(draw: Callable[..., Drawn], inputs: dict[str, Any]) -> Any:
         drawn = as_picture(attempt(draw, {name: box.value for name, box in inputs.items()}))
         is_picture = isinstance(drawn, Image.Image)
         picture.layout.display = "" if is_picture else "none"
-        picture.value = encode(drawn) if is_picture else b""
+        picture.value = encode(drawn, compress_level=1) if is_picture else b""
         text.value = "" if is_picture else as_html(drawn)
 
     for widget in inputs.values():

@@ -1,0 +1,119 @@
+"""Diagrams drawn by code: the U, the two players, the training procedure."""
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from colorlib.lesson.figures import DISCRIMINATOR, FAKE, GENERATOR, INK, PALE, REAL
+
+
+def draw_unet(width: int = 64, depth: int = 4, size: int = 256) -> Figure:
+    """Draw the U-Net: a bar for each block, its height the picture's side, its width the channels.
+
+    Args:
+        width: channels of the first level.
+        depth: how often the picture is halved.
+        size: the picture's side in pixels.
+    """
+    figure, axes = blank((11, 5.6), (0, 11), (-1.4, 4.7))
+    spread = 8.4 / (2 * depth)
+    centers = [1.3 + spread * index for index in range(2 * depth + 1)]
+    levels = [*range(depth + 1), *reversed(range(depth))]
+    tops = [3.5 - 3.3 * level / depth for level in levels]
+    for index, (x, top, level) in enumerate(zip(centers, tops, levels)):
+        bar = 0.1 + 0.3 * level / depth, 0.4 + 1.1 * 0.62**level
+        axes.add_patch(Rectangle((x - bar[0] / 2, top - bar[1] / 2), *bar, color=GENERATOR))
+        text = f"{width * 2**level} ch\n{size // 2**level}²"
+        axes.text(x, top - bar[1] / 2 - 0.08, text, ha="center", va="top", fontsize=12)
+        if index:
+            style = {"color": INK, "linestyle": "-"}
+            arrow(axes, (centers[index - 1] + 0.28, tops[index - 1]), (x - 0.28, top), **style)
+    for level in range(depth):
+        start, end = centers[level] + 0.3, centers[-1 - level] - 0.3
+        y = tops[level] + 0.2 + 0.5 * 0.62**level
+        arrow(axes, (start, y), (end, y), color=PALE, linestyle="--")
+    axes.text(centers[depth], tops[0] + 0.82, "skip: concatenate", ha="center", color="#666666")
+    ends = (centers[0] - 0.25, "L\n1 ch", "right"), (centers[-1] + 0.25, "ab\n2 ch", "left")
+    for x, text, side in ends:
+        axes.text(x, tops[0], text, ha=side, va="center", fontsize=14, fontweight="bold")
+    axes.text(centers[1], -1.1, "down: 2×2 max-pool", ha="center")
+    axes.text(centers[-2] - 0.3, -1.1, "up: 2×2 transposed convolution", ha="center")
+    return figure
+
+
+def draw_players() -> Figure:
+    """Draw the two players: the painter G colors a gray photo, the critic D judges the colors."""
+    figure, axes = blank((11, 4.6), (0, 11), (-0.4, 4.2))
+    box(axes, (1.2, 1.1), "gray photo\nL", INK)
+    box(axes, (4.2, 1.1), "painter\nG", GENERATOR)
+    box(axes, (7.0, 1.1), "painted colors\nfake ab", FAKE)
+    box(axes, (7.0, 3.3), "true colors\nreal ab", REAL)
+    box(axes, (9.8, 2.2), "critic\nD", DISCRIMINATOR)
+    arrow(axes, (2.2, 1.1), (3.2, 1.1))
+    arrow(axes, (5.2, 1.1), (6.0, 1.1))
+    arrow(axes, (7.6, 1.62), (8.8, 2.1), color=FAKE)
+    arrow(axes, (7.6, 2.78), (8.8, 2.4), color=REAL)
+    arrow(axes, (1.2, 1.62), (6.0, 3.3), bend=-0.25, color=PALE)
+    axes.text(1.9, 3.2, "colors of the\nsame photo", ha="center", color="#666666")
+    question = "sees L and ab:\nreal or fake?"
+    axes.text(9.8, 1.62, question, ha="center", va="top", color=DISCRIMINATOR)
+    arrow(axes, (9.8, 0.8), (4.2, 0.55), bend=-0.16, color=GENERATOR, linestyle="--")
+    axes.text(5.2, -0.22, "which colors would have fooled D?", ha="center", color=GENERATOR)
+    return figure
+
+
+def draw_loop() -> Figure:
+    """Draw the training procedure: k steps of D with G held, one step of G with D held, again."""
+    figure, axes = blank((11, 4.6), (0, 11), (0, 4.6))
+    box(axes, (1.2, 3.3), "initialize\nG and D", INK)
+    box(axes, (4.2, 3.3), "draw a batch\nL, real ab", REAL)
+    box(axes, (7.6, 3.3), "train D, G held\nreal → 1, fake → 0", DISCRIMINATOR, width=2.7)
+    box(axes, (7.6, 1.0), "train G, D held\nfake → 1", GENERATOR, width=2.7)
+    box(axes, (4.2, 1.0), "D cannot tell,\nor time is up?", INK)
+    box(axes, (1.2, 1.0), "test G", INK)
+    arrow(axes, (2.2, 3.3), (3.2, 3.3))
+    arrow(axes, (5.2, 3.3), (6.25, 3.3))
+    arrow(axes, (7.6, 2.78), (7.6, 1.52))
+    arrow(axes, (6.25, 1.0), (5.2, 1.0))
+    arrow(axes, (3.2, 1.0), (2.2, 1.0))
+    arrow(axes, (4.2, 1.52), (4.2, 2.78))
+    arrow(axes, (7.9, 3.82), (4.2, 3.82), bend=0.3, color=DISCRIMINATOR, linestyle="--")
+    axes.text(9.15, 3.3, "k times", ha="left", va="center", color=DISCRIMINATOR)
+    axes.text(9.15, 1.0, "once", ha="left", va="center", color=GENERATOR)
+    axes.text(4.35, 2.15, "no: again", ha="left", va="center")
+    axes.text(2.7, 1.15, "yes", ha="center", va="bottom")
+    return figure
+
+
+def blank(size: tuple, across: tuple, up: tuple) -> tuple[Figure, Axes]:
+    """Make a figure without axes, measured in its own units."""
+    figure, axes = plt.subplots(figsize=size)
+    axes.set(xlim=across, ylim=up)
+    axes.axis("off")
+    return figure, axes
+
+
+def box(axes: Axes, center: tuple, text: str, color: str, width: float = 1.9) -> None:
+    """Draw a rounded box with a word in it."""
+    corner = center[0] - width / 2, center[1] - 0.48
+    style = "round,pad=0.02,rounding_size=0.15"
+    axes.add_patch(FancyBboxPatch(corner, width, 0.96, boxstyle=style, color=color))
+    middle = {"ha": "center", "va": "center"}
+    axes.text(*center, text, color="white", fontsize=13, fontweight="bold", **middle)
+
+
+def arrow(
+    axes: Axes, start: tuple, end: tuple, bend: float = 0, color: str = INK, linestyle: str = "-"
+) -> None:
+    """Draw an arrow, straight or bent by a share of its length."""
+    look = {
+        "arrowstyle": "-|>,head_length=0.5,head_width=0.25",
+        "connectionstyle": f"arc3,rad={bend}",
+        "linewidth": 2,
+        "linestyle": linestyle,
+        "color": color,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
+    axes.annotate("", end, start, arrowprops=look)

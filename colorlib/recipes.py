@@ -1,0 +1,96 @@
+"""Recipes: what a run learns, how, and for how long.
+
+A recipe fixes the objective, the schedule, the optimizer and the kind of discriminator. Generator,
+size, batch and budget are yours to choose: `replace(RECIPES["warm"], size=128, seconds=600)`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a run learns. The defaults are the recipe `warm`.
+
+    One of `epochs`, `steps` and `seconds` is the budget; with none it is the tutorial's 10 epochs.
+    """
+
+    data: str = "scenes"  # "scenes", or a folder of photos
+    size: int = 64  # pixels; height and width of the training pictures
+    fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square
+    is_flipped: bool = True  # each picture is mirrored with probability 1/2
+
+    generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
+    generator_width: int = 32  # channels
+    discriminator: Literal["image", "patch"] = "patch"  # one score a picture, or one a patch
+    discriminator_width: int = 16  # channels of the patch discriminator's first layer
+    discriminator_layers: int = 2  # strided layers of the patch discriminator: it sees 34 pixels
+
+    adversarial: Literal["bce", "lsgan", "hinge", "wgan_gp", "none"] = "bce"
+    reconstruction: Literal["l1", "l2", "none"] = "l1"
+    lambda_reconstruction: float = 30.0  # weight of the reconstruction beside the adversarial loss
+    lambda_penalty: float = 10.0  # weight of WGAN-GP's penalty, as in the paper
+
+    warm_up: float = 0.7  # share of the budget in which G learns the reconstruction alone
+    warm_up_learning_rate: float = 4e-3  # Adam's step while it does
+    learning_rate: float = 1e-4  # Adam's step of both players while they play
+    betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
+    is_annealed: bool = True  # the learning rate falls to 0 along a cosine, in each stage
+    d_every: int = 1  # D learns on every d_every-th step
+    g_every: int = 1  # G learns on every g_every-th step
+    share_forward: bool = True  # D's and G's step use one forward pass of G
+
+    batch: int = 16  # pictures a step
+    epochs: int | None = None  # budget: passes over the photos
+    steps: int | None = None  # budget: batches
+    seconds: float | None = None  # budget: time; such a run does not repeat to the bit
+    equilibrium: float = 0.0  # stop when D's mean answers stay this near to 1/2; 0: never
+    seed: int = 0
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON has lists only
+        budgets = [b for b in (self.epochs, self.steps, self.seconds) if b is not None]
+        if len(budgets) > 1 or any(budget <= 0 for budget in budgets):
+            raise ValueError(
+                "give one budget above 0, got "
+                f"epochs={self.epochs}, steps={self.steps}, seconds={self.seconds}"
+            )
+        if self.adversarial == self.reconstruction == "none":
+            raise ValueError("nothing to learn: adversarial and reconstruction are both none")
+        if not 0 <= self.warm_up <= 1 or (self.warm_up and self.reconstruction == "none"):
+            raise ValueError(
+                f"warm_up={self.warm_up} must be a share from 0 to 1, and needs a reconstruction"
+            )
+        for name in ("size", "batch", "d_every", "g_every", "generator_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+
+
+WARM = TrainConfig()
+RECONSTRUCTION_ONLY = replace(WARM, adversarial="none", warm_up=1.0)
+RECIPES: dict[str, TrainConfig] = {
+    "tutorial": replace(
+        WARM,
+        generator="UNet",
+        generator_width=64,
+        size=256,
+        batch=4,
+        fit="stretch",
+        is_flipped=False,
+        discriminator="image",
+        reconstruction="none",
+        warm_up=0.0,
+        is_annealed=False,
+        g_every=2,
+        share_forward=False,
+    ),
+    "l1": RECONSTRUCTION_ONLY,
+    "l2": replace(RECONSTRUCTION_ONLY, reconstruction="l2"),
+    "gan": replace(WARM, reconstruction="none", warm_up=0.0, learning_rate=2e-4),
+    "pix2pix": replace(WARM, lambda_reconstruction=100.0, warm_up=0.0, learning_rate=2e-4),
+    "warm": WARM,
+    "lsgan": replace(WARM, adversarial="lsgan"),
+    "hinge": replace(WARM, adversarial="hinge"),
+    "wgan_gp": replace(WARM, adversarial="wgan_gp", betas=(0.0, 0.9), precision="float32"),
+}

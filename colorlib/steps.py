@@ -1,0 +1,242 @@
+"""The two steps: how the discriminator learns, and how the generator learns from it.
+
+Hold G and train D: the photo's own colors are to get label 1, G's label 0. Hold D and train G: its
+colors are to get label 1, and to be near the photo's own if there is a reconstruction loss. The
+loop around these steps is in `colorlib.train`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
+from colorlib.generator import GENERATORS
+from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, gradient_penalty
+from colorlib.recipes import TrainConfig
+
+
+class Players:
+    """The two networks with their optimizers: all that a step needs.
+
+    Args:
+        config: names the networks, the objective and Adam's settings.
+        generator: used in place of the one that config names.
+        discriminator: likewise.
+        device: where they play.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        generator: nn.Module | None = None,
+        discriminator: nn.Module | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        self.config = config
+        self.device = torch.device(device)
+        self.generator = self._place(generator or make_generator(config))
+        self.discriminator = self.optimizer_d = None
+        if config.adversarial != "none":
+            self.discriminator = self._place(discriminator or make_discriminator(config))
+            self.optimizer_d = self._adam(self.discriminator, config.learning_rate, config.betas)
+        self.is_warming_up = config.warm_up > 0
+        self.optimizer_g = self._generator_optimizer()
+        self.dtype = choose_precision(config.precision, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        # channels last: the layout in which convolutions are fastest on CPU and GPU alike
+        return network.to(self.device, memory_format=torch.channels_last).train()
+
+    def _adam(self, network: nn.Module, learning_rate: float, betas: tuple) -> torch.optim.Adam:
+        return torch.optim.Adam(network.parameters(), learning_rate, betas=betas, fused=True)
+
+    def _generator_optimizer(self) -> torch.optim.Adam:
+        if self.is_warming_up:
+            return self._adam(self.generator, self.config.warm_up_learning_rate, (0.9, 0.999))
+        return self._adam(self.generator, self.config.learning_rate, self.config.betas)
+
+    def end_warm_up(self) -> None:
+        """From now on both play; G's optimizer starts afresh, with the game's settings."""
+        self.is_warming_up = False
+        self.optimizer_g = self._generator_optimizer()
+
+    def anneal(self, share: float) -> None:
+        """Set the learning rates for a stage of which this share (0..1) has passed."""
+        factor = 0.5 + 0.5 * torch.cos(torch.tensor(torch.pi * min(share, 1.0))).item()
+        rate = (
+            self.config.warm_up_learning_rate if self.is_warming_up else self.config.learning_rate
+        )
+        for optimizer in filter(None, (self.optimizer_g, self.optimizer_d)):
+            optimizer.param_groups[0]["lr"] = rate * factor
+
+    def autocast(self) -> torch.autocast:
+        """Compute in the run's precision; the losses stay in float32."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def state_dict(self) -> dict:
+        """All that changes while they play."""
+        parts = (
+            self.generator,
+            self.discriminator,
+            self.optimizer_g,
+            self.optimizer_d,
+            self.scaler,
+        )
+        return {
+            "is_warming_up": self.is_warming_up,
+            "parts": [part.state_dict() if part is not None else None for part in parts],
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go back to a saved state."""
+        if self.is_warming_up and not state["is_warming_up"]:
+            self.end_warm_up()
+        parts = (
+            self.generator,
+            self.discriminator,
+            self.optimizer_g,
+            self.optimizer_d,
+            self.scaler,
+        )
+        for part, saved in zip(parts, state["parts"], strict=True):
+            if part is not None:
+                part.load_state_dict(saved)
+
+
+def discriminator_step(
+    players: Players, L: Tensor, real_ab: Tensor, fake_ab: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Hold G and train D once: real pictures are to get label 1, G's label 0.
+
+    Args:
+        players: the networks; only D changes (and G's running statistics, if G is asked here).
+        L: L*/100, (B, 1, H, W).
+        real_ab: the photo's own a*/110 and b*/110, (B, 2, H, W).
+        fake_ab: G's colors for L, if they were already computed; no gradient flows into them.
+
+    Returns:
+        loss_d, and d_real and d_fake: D's mean probability of "real" for either. Numbers on the
+        device, detached.
+    """
+    config, discriminator = players.config, players.discriminator
+    objective = OBJECTIVES[config.adversarial]
+    with players.autocast():
+        if fake_ab is None:
+            with torch.no_grad():
+                fake_ab = players.generator(L)
+        fake_ab = fake_ab.detach()
+        logits_real = discriminator(L, real_ab)
+        logits_fake = discriminator(L, fake_ab)
+        loss = objective.discriminator(logits_real.float(), logits_fake.float())
+        if objective.has_gradient_penalty:
+            penalty = gradient_penalty(discriminator, L, real_ab, fake_ab)
+            loss = loss + config.lambda_penalty * penalty
+    learn(players, players.optimizer_d, loss)
+    return {
+        "loss_d": loss.detach(),
+        "d_real": torch.sigmoid(logits_real.detach().float()).mean(),
+        "d_fake": torch.sigmoid(logits_fake.detach().float()).mean(),
+    }
+
+
+def generator_step(
+    players: Players, L: Tensor, real_ab: Tensor, fake_ab: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Hold D and train G once: D is to give label 1, and the colors are to be near the real ones.
+
+    Args:
+        players: the networks; only G changes (and D's running statistics). While they warm up, D
+            is not asked.
+        L: L*/100, (B, 1, H, W).
+        real_ab: the photo's own a*/110 and b*/110, (B, 2, H, W).
+        fake_ab: G's colors for L with their graph, if they were already computed.
+
+    Returns:
+        loss_g and its parts: loss_adversarial, loss_reconstruction. Numbers on the device,
+        detached.
+    """
+    config, losses = players.config, {}
+    has_adversary = config.adversarial != "none" and not players.is_warming_up
+    loss = 0.0
+    with players.autocast():
+        fake_ab = players.generator(L) if fake_ab is None else fake_ab
+        if has_adversary:
+            with frozen(players.discriminator):
+                logits_fake = players.discriminator(L, fake_ab)
+            loss = OBJECTIVES[config.adversarial].generator(logits_fake.float())
+            losses["loss_adversarial"] = loss.detach()
+        if config.reconstruction != "none":
+            difference = RECONSTRUCTIONS[config.reconstruction](fake_ab.float(), real_ab)
+            losses["loss_reconstruction"] = difference.detach()
+            loss = loss + (config.lambda_reconstruction if has_adversary else 1.0) * difference
+    learn(players, players.optimizer_g, loss)
+    return {"loss_g": loss.detach(), **losses}
+
+
+def learn(players: Players, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of an optimizer down a loss."""
+    optimizer.zero_grad(set_to_none=True)
+    players.scaler.scale(loss).backward()
+    players.scaler.step(optimizer)
+    players.scaler.update()
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients for a network's parameters in this block: it passes them on, and learns none."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+def train_step(players: Players, L: Tensor, real_ab: Tensor, step: int) -> dict[str, Tensor]:
+    """One batch: D's turn, then G's, as the schedule has it; `step` counts from 1."""
+    config, losses, fake_ab = players.config, {}, None
+    is_d_turn = players.discriminator is not None and not players.is_warming_up
+    is_d_turn = is_d_turn and step % config.d_every == 0
+    is_g_turn = step % config.g_every == 0 or players.is_warming_up
+    if config.share_forward and is_d_turn and is_g_turn:
+        with players.autocast():
+            fake_ab = players.generator(L)
+    if is_d_turn:
+        losses |= discriminator_step(players, L, real_ab, fake_ab)
+    if is_g_turn:
+        losses |= generator_step(players, L, real_ab, fake_ab)
+    return losses
+
+
+def make_generator(config: TrainConfig) -> nn.Module:
+    """The generator that a configuration names."""
+    return GENERATORS[config.generator](config.generator_width)
+
+
+def make_discriminator(config: TrainConfig) -> nn.Module:
+    """The discriminator that a configuration names; without batch norm for WGAN-GP."""
+    if config.discriminator == "image":
+        return ImageDiscriminator(config.size)
+    norm = "none" if config.adversarial == "wgan_gp" else "batch"
+    return PatchDiscriminator(config.discriminator_width, config.discriminator_layers, norm)
+
+
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
+    """The type to compute in: bfloat16 on a GPU that has it, float16 on an older one, else float32.
+
+    Raises:
+        ValueError: float16 was asked for on a CPU, which has no scaler for its small range.
+    """
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if has_bfloat16 else torch.float16
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError("float16 is for GPUs; on a CPU take float32 or bfloat16")
+    return getattr(torch, precision)

@@ -1,0 +1,176 @@
+"""The command line: what a learner types, from training to a colored photo, and what goes wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from colorlib.cli import main
+from colorlib.files import read_config, save_generator
+from colorlib.generator import StridedUNet
+
+TINY = "--size 32 --generator-width 8 --batch 4 --steps 3".split()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Eight little color photos, cut from one."""
+    folder = tmp_path_factory.mktemp("my photos")
+    astronaut = data.astronaut()
+    for index in range(8):
+        crop = astronaut[:64, 60 * index : 60 * index + 64]
+        Image.fromarray(crop).save(folder / f"照片{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "a run"
+    main(["train", "--data", str(photos), "--recipe", "l1", "--out", str(folder), *TINY])
+    return folder
+
+
+def test_train_leaves_a_whole_run(run, photos):
+    assert {path.name for path in run.iterdir()} >= {
+        "config.json",
+        "history.csv",
+        "checkpoint.pt",
+        "generator.safetensors",
+        "metrics.json",
+        "samples",
+        "triptychs",
+    }
+    config = read_config(run / "config.json")
+    assert config["data"] == str(photos)
+    assert (config["steps"], config["adversarial"]) == (3, "none")
+    assert json.loads((run / "metrics.json").read_text())["rows"]["generator"]["photos"] == 1
+
+
+def test_the_same_command_again_goes_on_and_prints_the_results(run, photos, capsys):
+    before = (run / "generator.safetensors").read_bytes()
+    main(["train", "--data", str(photos), "--recipe", "l1", "--out", str(run), *TINY])
+    assert (run / "generator.safetensors").read_bytes() == before
+    assert "lookup by L" in capsys.readouterr().out
+
+
+def test_another_configuration_is_refused_in_a_line(run, photos, capsys):
+    arguments = ["train", "--data", str(photos), "--recipe", "l2", "--out", str(run), *TINY]
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 1
+    message = capsys.readouterr().err
+    assert "reconstruction l1, now l2" in message and "--fresh" in message
+    assert "Traceback" not in message
+
+
+def test_a_config_of_another_run_is_a_starting_point(run, tmp_path):
+    config = str(run / "config.json")
+    main(["train", "--config", config, "--out", str(tmp_path), "--seed", "7"])
+    old, new = read_config(config), read_config(tmp_path / "config.json")
+    assert {name for name in old if old[name] != new[name]} == {"seed"}
+
+
+def test_the_same_config_gives_the_same_weights(run, tmp_path):
+    main(["train", "--config", str(run / "config.json"), "--out", str(tmp_path)])
+    weights = "generator.safetensors"
+    assert (tmp_path / weights).read_bytes() == (run / weights).read_bytes()
+
+
+def test_evaluate_writes_the_same_again(run, capsys):
+    before = (run / "metrics.json").read_text()
+    (run / "metrics.json").unlink()
+    main(["evaluate", str(run)])
+    assert (run / "metrics.json").read_text() == before
+    assert "sheet.png" in capsys.readouterr().out
+
+
+def test_show_without_results_says_how_to_get_them(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["show", str(tmp_path)])
+    assert f"colorlib evaluate {tmp_path}" in capsys.readouterr().err
+
+
+def test_colorize_writes_color_at_full_size_and_goes_on_after_a_bad_file(run, tmp_path, capsys):
+    Image.fromarray(data.camera()[:99, :75]).save(tmp_path / "gray.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no more")
+    weights = str(run / "generator.safetensors")
+    photos = [str(tmp_path / name) for name in ("broken.jpg", "gray.png")]
+    with pytest.raises(SystemExit) as exit:
+        main(["colorize", *photos, "--weights", weights, "--size", "32", "--out", str(tmp_path)])
+    assert exit.value.code == 1
+    colored = Image.open(tmp_path / "gray_colored.png")
+    assert (colored.size, colored.mode) == ((75, 99), "RGB")
+    message = capsys.readouterr().err
+    assert "left out" in message and "broken.jpg" in message and "1 of 2" in message
+
+
+def test_colorize_touches_no_original(tmp_path):
+    Image.fromarray(data.camera()[:64, :64]).save(tmp_path / "gray.png")
+    before = (tmp_path / "gray.png").read_bytes()
+    save_generator(tmp_path / "w.safetensors", StridedUNet(8))
+    weights = str(tmp_path / "w.safetensors")
+    main(["colorize", str(tmp_path / "gray.png"), "--weights", weights, "--out", str(tmp_path)])
+    assert (tmp_path / "gray.png").read_bytes() == before
+    assert np.asarray(Image.open(tmp_path / "gray_colored.png")).shape == (64, 64, 3)
+
+
+def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path):
+    save_generator(tmp_path / "w.safetensors", StridedUNet(8))
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (32, 32), 50).save(tmp_path / folder / "cat.png")
+    photos = [str(tmp_path / folder / "cat.png") for folder in ("a", "b")]
+    out = tmp_path / "out"
+    main(["colorize", *photos, "--weights", str(tmp_path / "w.safetensors"), "--out", str(out)])
+    assert sorted(path.name for path in out.iterdir()) == ["cat_colored.png", "cat_colored_2.png"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["train", "--recipe", "magic"], "no recipe 'magic'; there are tutorial"),
+        (["train", "--data", "no such folder"], "no folder of photos at no such folder"),
+        (["train", "--config", "none.json"], "is this the folder of a run"),
+        (["evaluate", "no such run"], "is this the folder of a run"),
+        (["colorize", "x.jpg", "--weights", "none.safetensors"], "there are no weights at"),
+    ],
+)
+def test_what_goes_wrong_is_one_readable_line(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 1
+    message = capsys.readouterr().err
+    assert words in message
+    assert message.startswith("colorlib: ") and message.count("\n") == 1
+
+
+def test_a_config_of_another_version_is_refused(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"config": {"batch_size": 4}}')
+    with pytest.raises(SystemExit):
+        main(["train", "--config", str(tmp_path / "config.json")])
+    assert "of another version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["colorize"], ["show"]])
+def test_help_explains(command, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main([*command, "--help"])
+    assert exit.value.code == 0
+    text = capsys.readouterr().out
+    assert "usage: colorlib" in text
+    if command == ["train"]:
+        assert "--lambda-reconstruction" in text and "weight of the reconstruction" in text
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [("--sice 64", "--size"), ("--steps 3 --epochs 3", "one budget above 0"), ("--size x", "int")],
+)
+def test_wrong_usage_is_explained_with_exit_status_two(options, words, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["train", *options.split()])
+    assert exit.value.code == 2
+    assert words in capsys.readouterr().err
