@@ -19,6 +19,8 @@ class TrainConfig:
     size: int = 64  # pixels; height and width of the training pictures
     fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square
     is_flipped: bool = True  # each picture is mirrored with probability 1/2
+    zoom: float = 1.0  # each is enlarged by up to this factor, and cut to size at a random place
+    weight_decay: float = 0.0  # how much Adam shrinks G's weights at each step, times its step
 
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
     generator_width: int = 32  # channels
@@ -62,6 +64,8 @@ class TrainConfig:
             raise ValueError(
                 f"warm_up={self.warm_up} must be a share from 0 to 1, and needs a reconstruction"
             )
+        if self.zoom < 1:
+            raise ValueError(f"zoom must be 1 or more, got {self.zoom}")
         for name in ("size", "batch", "d_every", "g_every", "generator_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")

@@ -50,13 +50,20 @@ class Players:
         # channels last: the layout in which convolutions are fastest on CPU and GPU alike
         return network.to(self.device, memory_format=torch.channels_last).train()
 
-    def _adam(self, network: nn.Module, learning_rate: float, betas: tuple) -> torch.optim.Adam:
-        return torch.optim.Adam(network.parameters(), learning_rate, betas=betas, fused=True)
+    def _adam(
+        self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay: float = 0.0
+    ) -> torch.optim.AdamW:  # without decay it is plain Adam
+        parameters = network.parameters()
+        return torch.optim.AdamW(
+            parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=True
+        )
 
-    def _generator_optimizer(self) -> torch.optim.Adam:
+    def _generator_optimizer(self) -> torch.optim.AdamW:
+        config = self.config
+        rate, betas = config.learning_rate, config.betas
         if self.is_warming_up:
-            return self._adam(self.generator, self.config.warm_up_learning_rate, (0.9, 0.999))
-        return self._adam(self.generator, self.config.learning_rate, self.config.betas)
+            rate, betas = config.warm_up_learning_rate, (0.9, 0.999)
+        return self._adam(self.generator, rate, betas, config.weight_decay)
 
     def end_warm_up(self) -> None:
         """From now on both play; G's optimizer starts afresh, with the game's settings."""

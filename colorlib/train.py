@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
@@ -40,14 +41,14 @@ class TrainingError(RuntimeError):
 class Batches:
     """A data set as batches of (L, real_ab) on the device.
 
-    The order and the mirroring of an epoch follow from the seed and the epoch's number alone, so
+    The order, mirroring and zoom of an epoch follow from the seed and the epoch's number alone, so
     that a run resumed in the middle of an epoch sees what it would have seen. Photos that are
     there as one uint8 tensor (`dataset.rgb`) are gathered without a loop; if they are few, they
     are converted to Lab once and kept.
 
     Args:
         dataset: gives uint8 rgb, (3, H, W), each.
-        config: batch, seed and is_flipped are read.
+        config: batch, seed, is_flipped and zoom are read.
         device: where the batches are to be.
     """
 
@@ -72,12 +73,26 @@ class Batches:
             random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
             order = torch.randperm(len(self.dataset), generator=random)
             mirrored = torch.rand(len(order), generator=random) < 0.5 * self.config.is_flipped
-            indices = order.split(self.config.batch)[position:]
-            mirrors = mirrored.split(self.config.batch)[position:]
-            for batch, mirror in zip(self._load(indices), mirrors, strict=True):
+            places = torch.rand(len(order), 3, generator=random)
+            indices, mirrors, places = (
+                part.split(self.config.batch)[position:] for part in (order, mirrored, places)
+            )
+            for batch, mirror, place in zip(self._load(indices), mirrors, places, strict=True):
                 mirror = mirror.to(self.device)[:, None, None, None]
-                yield tuple(torch.where(mirror, part.flip(-1), part) for part in batch)
+                batch = tuple(torch.where(mirror, part.flip(-1), part) for part in batch)
+                yield self._zoom(batch, place.to(self.device)) if self.config.zoom > 1 else batch
             step += len(indices)
+
+    def _zoom(self, batch: tuple[Tensor, ...], place: Tensor) -> tuple[Tensor, ...]:
+        """Enlarge each picture and cut it to size; place (B, 3), 0..1: how much, and where."""
+        shown = 1 / (1 + (self.config.zoom - 1) * place[:, 0])  # share of the width that is kept
+        corner = (1 - shown[:, None]) * (2 * place[:, 1:] - 1)
+        affine = torch.zeros(len(place), 2, 3, device=self.device)
+        affine[:, 0, 0] = affine[:, 1, 1] = shown
+        affine[:, :, 2] = corner
+        grid = functional.affine_grid(affine, batch[0].shape, align_corners=False)
+        options = {"padding_mode": "border", "align_corners": False}
+        return tuple(functional.grid_sample(part, grid, **options) for part in batch)
 
     def _load(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         if self.kept is not None:

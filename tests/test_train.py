@@ -254,6 +254,19 @@ class TestBatches:
         kept = sum(any(torch.equal(each, L0) for L0 in originals.values()) for each in L)
         assert 70 < kept < 130
 
+    def test_zoom_shows_a_part_of_each_picture_larger_lightness_and_chroma_alike(self):
+        ramp = torch.arange(32).expand(32, 32)  # a picture whose pixels say where they come from
+        pictures = Pictures(40)
+        stream = Batches(pictures, replace(self.config, batch=40, zoom=2.0), torch.device("cpu"))
+        stream.kept = [(ramp / 31).expand(40, 1, 32, 32), (ramp.T / 31).expand(40, 2, 32, 32)]
+        L, ab = next(stream.stream(0))
+        across, down = L[:, 0, 16].diff()[:, 4:-4].abs() * 31, ab[:, 0, :, 16].diff()[:, 4:-4] * 31
+        assert torch.allclose(across, down, atol=1e-4)  # pixels of the original a pixel
+        assert torch.allclose(across, across[:, :1], atol=1e-4)
+        assert 0.5 <= across.min() < 0.6 and 0.9 < across.max() <= 1.0001
+        again, _ = next(stream.stream(0))
+        assert torch.equal(again, L)
+
     @pytest.mark.parametrize("kind", ["kept", "converted", "one by one"])
     def test_all_ways_of_loading_agree(self, kind, monkeypatch):
         if kind == "converted":
@@ -470,6 +483,7 @@ class TestFailures:
             ({"warm_up": 1.5}, "a share from 0 to 1"),
             ({"reconstruction": "none"}, "needs a reconstruction"),
             ({"batch": 0}, "batch must be 1 or more"),
+            ({"zoom": 0.5}, "zoom must be 1 or more"),
         ],
     )
     def test_a_config_that_makes_no_sense(self, changes, message):
