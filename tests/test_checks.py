@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from colorlib.lesson import checks
-from colorlib.lesson.checks import CHECKS, Check, Mistake, filled, require, require_close
+from colorlib.lesson.checks import CHECKS, Check, Mistake, filled, require_close
 
 FOLDER = Path(checks.__file__).parent
 LESSONS = sorted(path.stem for path in FOLDER.glob("lesson_*.py"))
@@ -18,8 +18,9 @@ LESSONS = sorted(path.stem for path in FOLDER.glob("lesson_*.py"))
 @Check
 def double(answer):
     """Accepts a function that doubles."""
-    require(answer(2) != 2, "2 comes back as 2")
-    require_close(answer(torch.ones(2)), torch.full((2,), 2.0), "ones should become twos")
+    got = answer(torch.tensor([1.0, 2.0]))
+    require_close(got[:1] != 1, [True], "1 comes back as 1")
+    require_close(got, [2.0, 4.0], "1 and 2 should become 2 and 4")
     return "twice as much."
 
 
@@ -62,8 +63,8 @@ def test_right(capsys):
 @pytest.mark.parametrize(
     "answer, message",
     [
-        (lambda x: x, "2 comes back as 2"),
-        (lambda x: 2 * x + 1, "ones should become twos"),
+        (lambda x: x, "1 comes back as 1"),
+        (lambda x: 2 * x + 1, "1 and 2 should become 2 and 4"),
         (lambda x: torch.zeros(3), "the shape is (3,); it should be (2,)."),
         (lambda x: x.undefined, "AttributeError"),
         (17, "TypeError"),
@@ -81,9 +82,9 @@ def test_wrong(answer, message, capsys, monkeypatch):
 
 def test_the_line_that_failed_is_named():
     def halve(x):
-        return x / 0
+        return x * (1 / 0)
 
-    assert "in its line `return x / 0` with ZeroDivisionError" in double.judge(halve).message
+    assert "in its line `return x * (1 / 0)` with ZeroDivisionError" in double.judge(halve).message
 
 
 def test_classes_and_values_are_examined_as_they_are():
@@ -113,7 +114,7 @@ def test_random_numbers_stay_as_they_were():
     seen = []
     for _ in range(2):
         double.judge(lambda x: seen.append(draw()) or 2 * x)
-    assert len(set(seen[::2])) == 1, "each check begins with the same random numbers"
+    assert len(set(seen)) == 1, "each check begins with the same random numbers"
     assert draw() == expected
 
 
@@ -129,7 +130,7 @@ def test_every_lesson_has_tests_of_its_checks(lesson):
     assert any(name.startswith(f"{lesson}.") for name in all_checks())
 
 
-@pytest.mark.parametrize("answer", [None, ..., stub, raising_stub])
+@pytest.mark.parametrize("answer", [None, ...])
 def test_every_check_knows_a_stub(answer):
     for name, one in all_checks().items():
         assert one.judge(answer).kind == "not done", name

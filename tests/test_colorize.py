@@ -28,10 +28,9 @@ class Painter(nn.Module):
         return ab.expand(len(L), 2, *L.shape[-2:])
 
 
-def smooth_ab(height: int, width: int) -> torch.Tensor:
+def rough_ab(height: int, width: int) -> torch.Tensor:
     """A chroma plane that differs from pixel to pixel, within what sRGB can show at mid gray."""
-    coarse = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(0)) - 0.5
-    return functional.interpolate(coarse * 0.3, (height, width), mode="bicubic")[0]
+    return (torch.rand(2, height, width, generator=torch.Generator().manual_seed(0)) - 0.5) * 0.3
 
 
 def lab_of(image: Image.Image) -> np.ndarray:
@@ -150,11 +149,11 @@ def test_the_network_sees_lightness_as_in_training():
 
 def test_a_large_photo_is_shrunk_without_aliasing_and_within_range():
     stripes = np.zeros((640, 640), np.uint8)
-    stripes[:, ::2] = 255  # finer than the network's pixels: an even gray is left of them
+    stripes[:, 4::10] = 255  # finer than the network's pixels: an even dark gray is left of them
     painter = Painter()
     colorize(painter, stripes, size=64)
     assert painter.seen.shape == (1, 1, 64, 64)
-    assert (painter.seen - 0.5).abs().max() < 0.02
+    assert (painter.seen - 0.1).abs().max() < 0.02
     checks = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((80, 80))).astype(np.uint8) * 255
     colorize(painter, checks, size=64)
     assert painter.seen.min() == 0 and painter.seen.max() == 1  # no overshoot at the edges
@@ -202,7 +201,7 @@ def test_colors_beyond_srgb_are_clipped():
 @pytest.mark.parametrize("shape", [(97, 133), (64, 80), (20, 25)], ids=["up", "same", "down"])
 def test_chroma_is_enlarged_bilinearly(shape):
     gray = mid_gray(*shape)
-    ab = smooth_ab(64, 80)
+    ab = rough_ab(64, 80)
     colored = colorize(Painter(ab), gray, size=64)
     full_ab = functional.interpolate(ab[None], shape, mode="bilinear", antialias=True)
     lab = np.dstack([lab_of(gray.convert("RGB"))[..., 0], *(full_ab[0].numpy() * 110)])
@@ -211,7 +210,7 @@ def test_chroma_is_enlarged_bilinearly(shape):
 
 
 def test_strips_leave_no_seam_and_no_float_picture_is_made_in_full(monkeypatch):
-    photo, painter = Image.fromarray(data.astronaut()), Painter(smooth_ab(64, 64))
+    photo, painter = Image.fromarray(data.astronaut()), Painter(rough_ab(64, 64))
     whole = colorize(painter, photo, size=64)
     largest = 0
     convert = module.L_ab_to_rgb
@@ -241,8 +240,8 @@ class Normalizer(Painter):
         self.norm = nn.BatchNorm2d(1)
 
     def forward(self, L):
-        if self.training:
-            raise AssertionError("in training mode")
+        if self.training or torch.is_grad_enabled():
+            raise AssertionError("in training mode, or keeping what only gradients need")
         return super().forward(self.norm(L))
 
 
@@ -280,7 +279,7 @@ def test_any_callable_and_any_precision_will_do():
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_on_a_gpu_the_picture_is_the_same():
-    painter = Painter(smooth_ab(64, 64))
+    painter = Painter(rough_ab(64, 64))
     photo = io.BytesIO()
     Image.fromarray(data.astronaut()).save(photo, "PNG")
     on_cpu = colorize(painter, Image.open(photo), size=64)

@@ -89,21 +89,6 @@ def _portable(notebook: NotebookNode) -> Iterator[str]:
             yield f"absolute path {found[0]!r} printed by: {_start(cell)}"
 
 
-def _figures(notebook: NotebookNode) -> Iterator[str]:
-    for index, cell in enumerate(notebook.cells):
-        kinds = [
-            (kind, output)
-            for output in cell.get("outputs", [])
-            for kind in output.get("data", {})
-            if kind.startswith("image/")
-        ]
-        if not all(output.metadata.get(kind, {}).get("alt", "").strip() for kind, output in kinds):
-            yield f"a picture without alternative text (use figures.show): {_start(cell)}"
-        following = notebook.cells[index + 1 : index + 2]
-        if kinds and (not following or following[0].cell_type != "markdown"):
-            yield f"no sentence follows the figure of: {_start(cell)}"
-
-
 # --- what a lesson has ---
 
 
@@ -132,6 +117,21 @@ def _opening(name: str, notebook: NotebookNode) -> Iterator[str]:
     following = names()[names().index(name) + 1 :][:1] if name in names() else []
     if following and f"({following[0]}.ipynb)" not in "\n".join(_markdown(notebook)):
         yield f"no link to the next lesson, {following[0]}.ipynb"
+
+
+def _figures(notebook: NotebookNode) -> Iterator[str]:
+    for index, cell in enumerate(notebook.cells):
+        kinds = [
+            (kind, output)
+            for output in cell.get("outputs", [])
+            for kind in output.get("data", {})
+            if kind.startswith("image/")
+        ]
+        if not all(output.metadata.get(kind, {}).get("alt", "").strip() for kind, output in kinds):
+            yield f"a picture without alternative text (use figures.show): {_start(cell)}"
+        following = notebook.cells[index + 1 : index + 2]
+        if kinds and (not following or following[0].cell_type != "markdown"):
+            yield f"no sentence follows the figure of: {_start(cell)}"
 
 
 def _sections(notebook: NotebookNode) -> Iterator[str]:
@@ -197,8 +197,8 @@ def _learners_copy(notebook: NotebookNode) -> Iterator[str]:
                 yield f"an exercise's {sorted(needed)} is used later: {_start(cell)}"
 
 
-OUTPUT_RULES = [_fresh, _clean, _portable, _figures]
-LESSON_RULES = [_sections, _beginning, _sizes, _exercises, _learners_copy]
+OUTPUT_RULES = [_fresh, _clean, _portable]
+LESSON_RULES = [_figures, _sections, _beginning, _sizes, _exercises, _learners_copy]
 
 
 def _names(cell: NotebookNode, context: type) -> set[str]:

@@ -57,9 +57,9 @@ def draw_players() -> Figure:
     arrow(axes, (1.2, 1.62), (6.0, 3.3), bend=-0.25, color=PALE)
     axes.text(1.9, 3.2, "colors of the\nsame photo", ha="center", color="#666666")
     question = "sees L and ab:\nreal or fake?"
-    axes.text(9.8, 1.62, question, ha="center", va="top", color=DISCRIMINATOR)
+    axes.text(9.8, 1.62, question, ha="center", va="top")
     arrow(axes, (9.8, 0.8), (4.2, 0.55), bend=-0.16, color=GENERATOR, linestyle="--")
-    axes.text(5.2, -0.22, "which colors would have fooled D?", ha="center", color=GENERATOR)
+    axes.text(5.2, -0.22, "which colors would have fooled D?", ha="center")
     return figure
 
 
@@ -79,8 +79,8 @@ def draw_loop() -> Figure:
     arrow(axes, (3.2, 1.0), (2.2, 1.0))
     arrow(axes, (4.2, 1.52), (4.2, 2.78))
     arrow(axes, (7.9, 3.82), (4.2, 3.82), bend=0.3, color=DISCRIMINATOR, linestyle="--")
-    axes.text(9.15, 3.3, "k times", ha="left", va="center", color=DISCRIMINATOR)
-    axes.text(9.15, 1.0, "once", ha="left", va="center", color=GENERATOR)
+    axes.text(9.15, 3.3, "k times", ha="left", va="center")
+    axes.text(9.15, 1.0, "once", ha="left", va="center")
     axes.text(4.35, 2.15, "no: again", ha="left", va="center")
     axes.text(2.7, 1.15, "yes", ha="center", va="bottom")
     return figure
@@ -100,7 +100,7 @@ def box(axes: Axes, center: tuple, text: str, color: str, width: float = 1.9) ->
     style = "round,pad=0.02,rounding_size=0.15"
     axes.add_patch(FancyBboxPatch(corner, width, 0.96, boxstyle=style, color=color))
     middle = {"ha": "center", "va": "center"}
-    axes.text(*center, text, color="white", fontsize=13, fontweight="bold", **middle)
+    axes.text(*center, text, color="white", fontsize=14, fontweight="bold", **middle)
 
 
 def arrow(

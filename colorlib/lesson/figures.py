@@ -22,10 +22,10 @@ from PIL import Image
 from colorlib.scenes import LABELS
 
 # Told apart by the color-blind (tests/test_figures.py simulates them), and 3:1 against white.
-REAL = "#0072B2"
-FAKE = "#D55E00"
-GENERATOR = "#009E73"
-DISCRIMINATOR = "#8E3B8E"
+REAL = "#004182"
+FAKE = "#F65A26"
+GENERATOR = "#22A57F"
+DISCRIMINATOR = "#B167F4"
 INK = "#222222"
 PALE = "#8A8A8A"
 
@@ -197,5 +197,5 @@ def label_map(labels: torch.Tensor) -> torch.Tensor:
     Returns:
         float rgb, (*, 3, H, W), 0..1.
     """
-    colors = plt.get_cmap("tab20", len(LABELS))(np.arange(len(LABELS)))[:, :3]
+    colors = [*plt.get_cmap("tab20").colors, *plt.get_cmap("Dark2").colors][: len(LABELS)]
     return torch.tensor(colors, dtype=torch.float32)[labels.long()].movedim(-1, -3)

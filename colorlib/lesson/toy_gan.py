@@ -5,7 +5,7 @@ a number out of noise; the discriminator D gives any number a logit, above 0 for
 
     game = ToyGame(rounds=300)
     frames = play_game(game)
-    show(draw_frame(frames[-1], game), "…")
+    show(draw_frame(frames[-1], game), alt="...")
 
 The same seed gives the same frames. Reference: Goodfellow et al. 2014, figure 1 and algorithm 1.
 """
@@ -15,15 +15,17 @@ from typing import Literal, NamedTuple
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colorlib.lesson.figures import FAKE, LINE, PALE
+from colorlib.lesson.figures import FAKE, LINE, PALE, REAL, render
 from colorlib.losses import bce_discriminator, bce_generator
 
-LINE_OF_NUMBERS = torch.linspace(-6, 6, 481, dtype=torch.float64)  # where densities are drawn
-SHOWN = 1000  # of G's numbers in a frame, always from the same noise
+AXIS = torch.linspace(-6, 6, 481, dtype=torch.float64)  # where densities are computed and drawn
+SHOWN = 1000  # numbers in a frame, always from the same noise
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,23 @@ class ToyGame:
 
 
 class Frame(NamedTuple):
-    """The game after some rounds; losses are those of the last turn, None before the first."""
+    """The game after some rounds."""
 
     round: int
     fake: Tensor
-    """G's numbers, (SHOWN,)."""
+    """G's numbers, (SHOWN,), always from the same noise."""
     lightness: Tensor
-    """L for each of them, (SHOWN, 1) in a fork, else (SHOWN, 0)."""
+    """In a fork L of each of them, (SHOWN, 1); else (SHOWN, 0)."""
     probability: Tensor
-    """D's probability of "real" along LINE_OF_NUMBERS, (481,); in a fork, for L = 1."""
-    loss_d: float | None
-    loss_g: float | None
+    """D's probability of "real" along AXIS, (481,); in a fork that for L = 1."""
+    d_real: float
+    """D's mean probability of "real" for real numbers."""
+    d_fake: float
+    """The same for G's numbers."""
+    loss_d: float
+    """Loss of D's last turn; nan before it."""
+    loss_g: float
+    """Loss of G's last turn; nan before it."""
 
 
 class Players:
@@ -67,7 +75,7 @@ class Players:
     def __init__(self, game: ToyGame):
         self.game = game
         self.random = torch.Generator().manual_seed(game.seed)
-        self.shown_L, _ = draw_real(game, SHOWN, self.random)
+        self.shown_L, self.shown_real = draw_real(game, SHOWN, self.random)
         self.shown_noise = torch.randn(SHOWN, game.noise, generator=self.random)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(game.seed)
@@ -75,13 +83,12 @@ class Players:
             self.discriminator = small_network(1 + game.is_fork)
         with torch.no_grad():
             self.generator[-1].bias += game.start
-        betas = (game.beta, 0.999)
-        self.optimizer_d = torch.optim.Adam(
-            self.discriminator.parameters(), game.learning_rate_d, betas=betas
-        )
-        self.optimizer_g = torch.optim.Adam(
-            self.generator.parameters(), game.learning_rate_g, betas=betas
-        )
+        self.optimizer_d = self._adam(self.discriminator, game.learning_rate_d)
+        self.optimizer_g = self._adam(self.generator, game.learning_rate_g)
+
+    def _adam(self, network: nn.Module, rate: float) -> torch.optim.Adam:
+        betas = (self.game.beta, 0.999)
+        return torch.optim.Adam(network.parameters(), rate, betas=betas, fused=True)
 
     def draw_noise(self, count: int) -> Tensor:
         """Fresh noise for `count` answers, (count, noise)."""
@@ -146,3 +153,136 @@ def generator_turn(players: Players) -> Tensor:
     loss.backward()  # D gets gradients too, which its own turn clears; only G takes a step
     players.optimizer_g.step()
     return loss.detach()
+
+
+def play_game(game: ToyGame) -> list[Frame]:
+    """Play a game from the start, and keep `game.frames` moments of it and the beginning.
+
+    With `g_turns=0` G is held throughout: D learns alone, against a fixed painter.
+    """
+    players, loss_d, loss_g = Players(game), torch.nan, torch.nan
+    kept = {number * game.rounds // game.frames for number in range(game.frames + 1)}
+    film = [snapshot(players, 0, loss_d, loss_g)]
+    for number in range(1, game.rounds + 1):
+        for _ in range(game.d_turns):
+            loss_d = discriminator_turn(players)
+        for _ in range(game.g_turns):
+            loss_g = generator_turn(players)
+        if number in kept:
+            film.append(snapshot(players, number, float(loss_d), float(loss_g)))
+    return film
+
+
+@torch.no_grad()
+def snapshot(players: Players, number: int, loss_d: float, loss_g: float) -> Frame:
+    """Keep what both players do at this moment; changes nothing."""
+    L = players.shown_L
+    fake = players.fake(L, players.shown_noise)
+    d_real, d_fake = (
+        torch.sigmoid(players.logits(L, x)).mean().item() for x in (players.shown_real, fake)
+    )
+    along = AXIS.float()[:, None]
+    probability = torch.sigmoid(players.logits(torch.ones(len(along), L.shape[1]), along))
+    return Frame(number, fake.flatten(), L, probability.flatten(), d_real, d_fake, loss_d, loss_g)
+
+
+# --- what the theory says ---
+
+
+def bell(center: float | Tensor, spread: float) -> Tensor:
+    """Density of a normal distribution along AXIS, (481,); for centers (N, 1) a row each."""
+    return torch.exp(-(((AXIS - center) / spread) ** 2) / 2) / (spread * (2 * torch.pi) ** 0.5)
+
+
+def smooth_density(numbers: Tensor, width: float = 0.12) -> Tensor:
+    """Estimate the density of numbers, (N,), along AXIS: a small bell on each, averaged."""
+    return bell(numbers.double()[:, None], width).mean(dim=0)
+
+
+def best_discriminator(p: Tensor, q: Tensor) -> Tensor:
+    """The answer of the best D, p / (p + q): which share of what is seen here is real.
+
+    Args:
+        p: density of the real numbers, any shape.
+        q: density of G's numbers, the same shape.
+    Returns:
+        Probability of "real", 0..1; nan where neither ever is.
+
+    Reference: Goodfellow et al. 2014, proposition 1.
+    """
+    return p / (p + q)
+
+
+def game_value(probability: Tensor, p: Tensor, q: Tensor) -> float:
+    """V(D, G) = E log D(x) over real x, plus E log(1 - D(x)) over fake x; at most 0.
+
+    Args:
+        probability: D's answers along AXIS, (481,), 0..1.
+        p: density of the real numbers along AXIS, (481,).
+        q: density of G's numbers.
+
+    Reference: Goodfellow et al. 2014, equation 1; the integral by the trapezoid rule.
+    """
+    gain = torch.xlogy(p, probability) + torch.xlogy(q, 1 - probability)
+    return torch.trapezoid(gain, AXIS).item()
+
+
+def jensen_shannon(p: Tensor, q: Tensor) -> float:
+    """Jensen-Shannon divergence of two densities along AXIS, 0 (the same) to log 2 (apart)."""
+    middle = (p + q) / 2
+    excess = [torch.xlogy(each, each) - torch.xlogy(each, middle) for each in (p, q)]
+    return torch.trapezoid(sum(excess) / 2, AXIS).item()
+
+
+# --- pictures ---
+
+
+def draw_frame(frame: Frame, game: ToyGame) -> Image.Image:
+    """Draw one moment: above D's curve over the best one, below both densities and G's numbers."""
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(8, 5.2), sharex=True)
+    p = sum(bell(center, game.spread) for center in game.centers) / len(game.centers)
+    q = smooth_density(frame.fake)
+    seen = torch.where(p + q > 0.01, best_discriminator(p, q), torch.nan)
+    upper.plot(AXIS, seen, color=PALE, linewidth=8, alpha=0.5, label="best: p / (p + q)")
+    upper.plot(AXIS, frame.probability, **LINE["D"], label="D")
+    upper.axhline(0.5, color=PALE, linewidth=1)
+    upper.set(ylim=(-0.05, 1.05), yticks=[0, 0.5, 1], ylabel='D: how "real"')
+    upper.set_title(
+        f"round {frame.round}: D says {frame.d_real:.2f} to real, {frame.d_fake:.2f} to fake"
+    )
+    upper.legend(loc="upper left")
+    draw_densities(lower, p, q)
+    draw_ticks(lower, frame.fake, -0.08, FAKE)
+    lower.set(ylim=(-0.15, 1.7 if len(game.centers) == 1 else 1.1))
+    return few_colors(figure)
+
+
+def few_colors(figure: Figure) -> Image.Image:
+    """Render a figure in 64 colors: a third of the size, since a film's stills are many."""
+    colors = {"colors": 64, "method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+    return render(figure).quantize(**colors)
+
+
+def draw_ticks(axes: Axes, numbers: Tensor, height: float, color: str) -> None:
+    """Draw the first hundred numbers as ticks, each where it is on the axis."""
+    few = numbers[:100]
+    axes.plot(few, torch.full_like(few, height), "|", color=color, markeredgecolor=color)
+
+
+def draw_densities(axes: Axes, p: Tensor, q: Tensor) -> None:
+    """Draw the densities of the real numbers and of G's, each filled."""
+    for density, who in ((p, "real"), (q, "fake")):
+        axes.plot(AXIS, density, **LINE[who], label=who)
+        axes.fill_between(AXIS, density, color=LINE[who]["color"], alpha=0.2)
+    axes.set(xlabel="x, the number", ylabel="density")
+    axes.legend(loc="upper left")
+
+
+def draw_fork(frame: Frame, game: ToyGame, axes: Axes) -> None:
+    """Draw the answers over the lightness: the real ones behind, G's before them."""
+    L, real = draw_real(game, SHOWN, torch.Generator().manual_seed(game.seed))
+    few = slice(0, 400)
+    axes.plot(L[few], real[few], "o", color=REAL, alpha=0.4, markersize=5, label="real")
+    axes.plot(frame.lightness[few], frame.fake[few], "s", color=FAKE, markersize=5, label="fake")
+    axes.set(xlabel="L, the lightness", ylabel="x, the color", ylim=(-2.8, 2.8))
+    axes.legend(loc="upper left", markerscale=2)

@@ -122,7 +122,7 @@ def redrawing(draw: Callable[..., Drawn], inputs: dict[str, Any]) -> Any:
     import ipywidgets
 
     picture, text = ipywidgets.Image(format="png"), ipywidgets.HTML()
-    picture.layout.max_width, picture.layout.object_fit = "100%", "contain"
+    picture.layout.max_width, picture.layout.align_self = "100%", "flex-start"  # not stretched
 
     def redraw(_: Any = None) -> None:
         drawn = as_picture(attempt(draw, {name: box.value for name, box in inputs.items()}))

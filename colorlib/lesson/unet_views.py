@@ -1,0 +1,303 @@
+"""Looking into a U-Net, for lesson 04: shapes, costs, what a number sees, what a skip is worth."""
+
+import time
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from IPython.display import HTML
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from colorlib.color import L_ab_to_rgb, gray_from_lightness
+from colorlib.evaluate import psnr_ab
+from colorlib.generator import GENERATORS, count_parameters
+from colorlib.lesson.figures import FAKE, GENERATOR, INK, PALE, picture_grid
+
+# --- training in small ---
+
+
+def learn(
+    network: nn.Module, L: Tensor, ab: Tensor, count: int, rate: float = 4e-3
+) -> tuple[list[float], list[Tensor]]:
+    """Train a network on one batch with L1 and Adam.
+
+    Args:
+        network: L to ab; trained in place.
+        L: (B, 1, H, W).
+        ab: (B, 2, H, W), the truth.
+        count: steps.
+        rate: Adam's learning rate.
+    Returns:
+        The loss of every step, and the answer at every tenth, (B, 2, H, W), from step 0 on.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+    losses, answers = [], []
+    for step in range(count):
+        answer = network(L)
+        loss = functional.l1_loss(answer, ab)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        if step % 10 == 0:
+            answers.append(answer.detach())
+    return losses, answers
+
+
+# --- through a keyhole ---
+
+
+def keyhole(picture: Tensor, place: tuple[int, int], window: int) -> Tensor:
+    """Cut window×window pixels, an odd number, around a (row, column); black is outside."""
+    row, column = place
+    padded = functional.pad(picture, [window // 2] * 4)
+    return padded[:, row : row + window, column : column + window]
+
+
+def draw_keyholes(rgb: Tensor, places: dict[str, tuple[int, int]], windows: list[int]) -> Figure:
+    """Draw places of a picture through gray windows, a row a size; the last row is in color.
+
+    Args:
+        rgb: (3, H, W) uint8.
+        places: (row, column) by name.
+        windows: odd widths in pixels.
+    """
+    lightness, color = gray_from_lightness(rgb), rgb / 255
+    views = [keyhole(lightness, place, each) for each in windows for place in places.values()]
+    views += [keyhole(color, place, windows[-1]) for place in places.values()]
+    rows = [*(f"{window}×{window}" for window in windows), "in color"]
+    titles = [f"{name}, {row}" for row in rows for name in places]
+    return picture_grid(views, titles, columns=len(places), height=1.3)
+
+
+# --- shapes and costs ---
+
+
+def blocks(network: nn.Module) -> dict[str, nn.Module]:
+    """The blocks of a U-Net by name, in the order in which a picture passes them."""
+    named = {"first": network.first}
+    named |= {f"down.{number}": block for number, block in enumerate(network.down)}
+    named |= {f"up.{number}": block for number, block in enumerate(network.up)}
+    return named | {"last": network.last}
+
+
+def outputs(network: nn.Module, L: Tensor) -> dict[str, Tensor]:
+    """What each block makes of L, by the block's name."""
+    caught: dict[str, Tensor] = {}
+    hooks = [
+        block.register_forward_hook(lambda _, given, made, name=name: caught.update({name: made}))
+        for name, block in blocks(network).items()
+    ]
+    try:
+        network(L)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return caught
+
+
+def shape_table(network: str, height: int, width: int) -> pd.DataFrame | HTML:
+    """Tabulate the shape after every block, without computing a number (on the device meta).
+
+    Args:
+        network: a name of `GENERATORS`, built with its defaults.
+        height, width: of the picture, in pixels.
+    Returns:
+        A row a block; or the error as HTML where the network refuses the size.
+    """
+    with torch.device("meta"):
+        try:
+            made = outputs(GENERATORS[network](), torch.empty(1, 1, height, width))
+        except ValueError as error:
+            return HTML(f"<p><b>refused:</b> {error}</p>")
+    rows = {name: [*out.shape[1:], f"{out.numel():,}"] for name, out in made.items()}
+    columns = ["channels", "height", "width", "numbers"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("block")
+
+
+def multiplications(network: nn.Module, size: int) -> dict[str, float]:
+    """Count the multiplications for a picture of size×size, in billions, by block.
+
+    Args:
+        network: a U-Net on the device meta.
+        size: in pixels.
+    """
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 1, size, size))
+    counts, own = counter.get_flop_counts(), type(network).__name__
+    return {name: sum(counts[f"{own}.{name}"].values()) / 2e9 for name in blocks(network)}
+
+
+def draw_costs(kind: type[nn.Module], size: int) -> Figure:
+    """Draw where a generator's parameters sit, and where its multiplications are spent."""
+    with torch.device("meta"):
+        network = kind()
+    millions = {name: count_parameters(block) / 1e6 for name, block in blocks(network).items()}
+    billions = multiplications(network, size)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    left.barh(list(millions), millions.values(), color=GENERATOR)
+    left.set(title=f"parameters: {sum(millions.values()):.1f} million", xlabel="million")
+    right.barh(list(billions), billions.values(), color=PALE)
+    right.set(title=f"multiplications: {sum(billions.values()):.1f} billion", xlabel="billion")
+    left.invert_yaxis()
+    return figure
+
+
+def cost_table(
+    makers: dict[str, Callable[[], nn.Module]], L: Tensor, repeats: int = 5
+) -> pd.DataFrame:
+    """Tabulate what networks cost: parameters, file, multiplications at 256×256, time on L.
+
+    Args:
+        makers: functions that build a U-Net, by its name in the table.
+        L: (B, 1, H, W), the pictures to time; the quickest of `repeats` runs counts.
+        repeats: how many runs.
+    """
+    rows = {}
+    for label, make in makers.items():
+        with torch.device("meta"):
+            billions = sum(multiplications(make(), 256).values())
+        network = make().eval()
+        parameters = count_parameters(network)
+        milliseconds = min(_milliseconds(network, L) for _ in range(repeats))
+        numbers = (parameters * 4 / 1e6, billions, milliseconds)
+        rows[label] = [f"{parameters:,}", *(f"{number:.3g}" for number in numbers)]
+    columns = ["parameters", "MB", "billion multiplications at 256×256", "ms a picture, here"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def _milliseconds(network: nn.Module, L: Tensor) -> float:
+    began = time.perf_counter()
+    with torch.no_grad():
+        network(L)
+    return 1000 * (time.perf_counter() - began) / len(L)
+
+
+# --- what a number sees ---
+
+
+def gradient_span(network: nn.Module, block: str, L: Tensor) -> tuple[int, int]:
+    """Find the first and last row of L that reach one number in the middle of a block's output.
+
+    Args:
+        network: a U-Net in eval mode; with positive weights, so that nothing cancels.
+        block: a name of `blocks`.
+        L: pictures (B, 1, H, W), whose spans are joined: max-pooling passes on only its winner.
+    """
+    L = L.clone().requires_grad_()
+    out = outputs(network, L)[block]
+    middle = out.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(out[:, :, middle, middle].sum(), L)
+    rows = (gradient != 0).any(dim=(0, 1, 3)).nonzero()
+    return rows.min().item(), rows.max().item()
+
+
+def draw_squares(picture: Tensor, spans: list[tuple[int, int]]) -> Figure:
+    """Draw spans as nested squares, from level 0 on, over a gray picture (1, H, W)."""
+    figure, axes = plt.subplots(figsize=(4.4, 4.4))
+    axes.imshow(picture[0], vmin=0, vmax=1)
+    for level, (first, last) in enumerate(spans):
+        side, look = last - first + 1, {"edgecolor": FAKE, "linewidth": 2}
+        axes.add_patch(Rectangle((first, first), side, side, fill=False, **look))
+        if level > 1:  # the others are too small for a word
+            look = {"color": "white", "backgroundcolor": INK, "fontsize": 12}
+            axes.text(first + 3, last - 3, f"level {level}: {side}", **look)
+    axes.axis("off")
+    return figure
+
+
+def draw_maps(network: nn.Module, L: Tensor, channels: int = 6) -> Figure:
+    """Draw the channels that vary most over one picture (1, 1, H, W), a row a level down."""
+    shown = []
+    with torch.no_grad():
+        made = outputs(network, L)
+    for name in ["first", *(name for name in made if name.startswith("down"))]:
+        maps = made[name][0]
+        strongest = maps.std(dim=(1, 2)).topk(channels).indices
+        shown += [maps[channel] / maps[channel].max() for channel in strongest]
+    return picture_grid(shown, columns=channels, height=1.1)
+
+
+def where_it_looks(network: nn.Module, L: Tensor, row: int, column: int) -> Tensor:
+    """How much each pixel of L (1, 1, H, W) matters for a and b of one pixel: |gradient|, (H, W)."""
+    L = L.clone().requires_grad_()
+    a, b = network(L)[0, :, row, column]
+    both = [torch.autograd.grad(value, L, retain_graph=True)[0].abs() for value in (a, b)]
+    return sum(both)[0, 0]
+
+
+def draw_look(network: nn.Module, L: Tensor, row: int, column: int) -> Figure:
+    """Draw a colored picture with one pixel marked, and the square root of `where_it_looks`."""
+    gradient = where_it_looks(network, L, row, column)
+    near = keyhole(gradient[None], (row, column), 17).sum() / gradient.sum()
+    with torch.no_grad():
+        marked = L_ab_to_rgb(L, network(L))[0]
+    magenta = torch.tensor([1.0, 0.0, 1.0])[:, None, None]
+    marked[:, row - 1 : row + 2, column - 1 : column + 2] = magenta
+    titles = ["pixel", f"{near:.0%} within 17×17"]
+    return picture_grid([marked, (gradient / gradient.max()).sqrt()], titles, height=2.2)
+
+
+# --- what a skip is worth ---
+
+
+def average_skip(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
+    """Average the skip, the first half of the channels, over the picture (a forward pre-hook)."""
+    skip, risen = given[0].chunk(2, dim=1)
+    return torch.cat([skip.mean(dim=(2, 3), keepdim=True).expand_as(skip), risen], dim=1)
+
+
+def average_risen(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
+    """Average what came up, the second half of the channels (a forward pre-hook)."""
+    skip, risen = given[0].chunk(2, dim=1)
+    return torch.cat([skip, risen.mean(dim=(2, 3), keepdim=True).expand_as(risen)], dim=1)
+
+
+def color_with_cuts(
+    network: nn.Module, L: Tensor, levels: list[int], is_bottom_cut: bool = False
+) -> Tensor:
+    """Predict with some skips averaged over the picture, so that they no longer tell where.
+
+    Args:
+        network: a StridedUNet.
+        L: (B, 1, H, W).
+        levels: which skips, 0 for full size.
+        is_bottom_cut: whether what comes up from the bottom is averaged, too.
+    Returns:
+        ab, (B, 2, H, W).
+    """
+    joints = [network.last, *reversed(network.up[1:])]  # they take skip 0, 1, 2, ...
+    hooks = [joints[level].register_forward_pre_hook(average_skip) for level in levels]
+    if is_bottom_cut:
+        hooks.append(joints[-1].register_forward_pre_hook(average_risen))
+    with torch.no_grad():
+        ab = network(L)
+    for hook in hooks:
+        hook.remove()
+    return ab
+
+
+def draw_cuts(
+    network: nn.Module, L: Tensor, ab: Tensor, scene: int, bottom: bool, **skips: bool
+) -> Figure:
+    """Draw a scene's true colors and those with cuts, and what the cuts cost in dB.
+
+    Args:
+        network: a StridedUNet.
+        L: scenes (N, 1, H, W).
+        ab: their true colors (N, 2, H, W).
+        scene: which of them.
+        bottom: whether the bottom is cut.
+        **skips: whether each skip is, from level 0 on.
+    """
+    L, ab = L[scene : scene + 1], ab[scene : scene + 1]
+    levels = [level for level, is_cut in enumerate(skips.values()) if is_cut]
+    answer = color_with_cuts(network, L, levels, bottom)
+    lost = psnr_ab(color_with_cuts(network, L, []), ab) - psnr_ab(answer, ab)
+    pictures = [L_ab_to_rgb(L, each)[0] for each in (ab, answer)]
+    return picture_grid(pictures, ["truth", f"lost: {lost.item():.1f} dB"], height=1.8)
