@@ -2,18 +2,18 @@
 
 Read the modules in this order, which is also the order of the course:
 
-    color          RGB, YUV and Lab on tensors; scaling for the networks
+    color          RGB, YUV, HSV and Lab on tensors; scaling for the networks
     scenes         built-in data: rendered scenes whose colors can be learned in a minute
+    files          write beside and move in place; weights; run folders and their lock
     photos         real data: find, check, decode, split
     generator      the U-Net, from lightness to chroma
     discriminator  whole-image and patch discriminators, from colors to logits
     losses         adversarial objectives on logits, reconstruction losses
+    evaluate       metrics, baselines, triptychs
     recipes        TrainConfig, and a named one for every objective
     steps          the two players; how D learns, and how G learns from it
     train          the loop around the steps: a run that can be stopped and goes on
-    evaluate       metrics, baselines, triptychs
     colorize       a gray photo in, a color photo out, at any size
-    files          write beside and move in place; weights; run folders and their lock
     cli            colorlib train | evaluate | colorize | show
 
 `lesson` holds what only the notebooks need. Three functions have the name of their module and are

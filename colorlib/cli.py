@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +12,15 @@ import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from colorlib.colorize import colorize
-from colorlib.evaluate import MetricUnavailable, evaluate_run, results_table, write_picture
-from colorlib.files import RunError, load_generator, read_config
+from colorlib.evaluate import evaluate_run, results_table, write_picture
+from colorlib.files import RunError, load_generator, read_card, read_config
 from colorlib.photos import PhotoError, open_data
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.train import TrainingError, train
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
+SPLIT = "split.txt"  # in a run's folder: which photos are for training, and which for the test
 
 
 @dataclass
@@ -45,8 +46,11 @@ class Train:
 
     def run(self) -> None:
         """Train, then do what `colorlib evaluate` does."""
-        out = self.out or Path("runs", self.config.parent.name if self.config else self.recipe)
-        train_data, test_data = open_config_data(self.options)
+        name = self.config.resolve().parent.name if self.config else self.recipe
+        out = self.out or Path("runs", name)
+        if self.fresh:
+            (out / SPLIT).unlink(missing_ok=True)
+        train_data, test_data = open_run_data(self.options, out)
         print(f"{len(train_data)} pictures to train on, {len(test_data)} to test; writing to {out}")
         train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
         evaluate_run(out, train_data, test_data)
@@ -64,8 +68,8 @@ class Evaluate:
 
     def run(self) -> None:
         """Write metrics.json and the triptychs, and print the table."""
-        config = TrainConfig(**read_config(self.folder / "config.json"))
-        evaluate_run(self.folder, *open_config_data(config), with_lpips=self.lpips)
+        data = open_run_data(load_config(self.folder / "config.json"), self.folder)
+        evaluate_run(self.folder, *data, with_lpips=self.lpips)
         Show(self.folder).run()
 
 
@@ -77,23 +81,25 @@ class Colorize:
     """Photos of any size and kind; of color photos only the lightness is used."""
     weights: Path = WEIGHTS
     """The generator.safetensors of a run, or weights that came with the course."""
-    size: int = 256
-    """Pixels at which the network looks at the photo: best the size it was trained at."""
+    size: int | None = None
+    """Pixels at which the network looks at the photo; by default the size it was trained at."""
     out: Path = Path("colored")
     """The folder to write to."""
 
     def run(self) -> None:
         """Color photo after photo; one that cannot be read is named, and the rest go on."""
         generator, stems, failures = load_generator(self.weights), Counter(), 0
+        size = self.size or int(read_card(self.weights).get("size", 256))
         for path in self.photos:
             try:
-                colored = colorize(generator, path, self.size)
+                colored = colorize(generator, path, size)
             except PhotoError as error:
                 failures += 1
                 print(f"left out: {error}", file=sys.stderr)
                 continue
-            stems[path.stem] += 1  # two folders may each have a cat.jpg
-            number = f"_{stems[path.stem]}" if stems[path.stem] > 1 else ""
+            stem = path.stem.lower()  # two folders may have a cat.jpg and a Cat.jpg
+            stems[stem] += 1
+            number = f"_{stems[stem]}" if stems[stem] > 1 else ""
             target = self.out / f"{path.stem}_colored{number}.png"
             write_picture(target, colored)
             print(f"{path} -> {target}")
@@ -117,9 +123,21 @@ class Show:
         print(f"\ngray | real | predicted: {self.folder / 'triptychs' / 'sheet.png'}")
 
 
-def open_config_data(config: TrainConfig) -> tuple:
-    """The training and the test data that a configuration names."""
-    return open_data(config.data, config.size, SPLIT_SEED, config.fit)
+def open_run_data(config: TrainConfig, folder: Path) -> tuple:
+    """The data of a run; its split is kept there, so that a test photo stays one for ever."""
+    return open_data(config.data, config.size, SPLIT_SEED, config.fit, folder / SPLIT)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """The configuration in a run's config.json.
+
+    Raises:
+        RunError: there is none, or it has fields that this version does not know.
+    """
+    try:
+        return TrainConfig(**read_config(path))
+    except TypeError as error:
+        raise RunError(f"{path} is of another version of colorlib: {error}") from error
 
 
 def starting_point(arguments: list[str]) -> Train:
@@ -132,21 +150,20 @@ def starting_point(arguments: list[str]) -> Train:
     parser.add_argument("--recipe", default="warm")
     parser.add_argument("--config", type=Path)
     named, _ = parser.parse_known_args(arguments)
-    if named.config is not None:
-        try:
-            return Train(options=TrainConfig(**read_config(named.config)))
-        except TypeError as error:
-            raise ValueError(
-                f"{named.config} is of another version of colorlib: {error}"
-            ) from error
-    if named.recipe not in RECIPES:
+    if named.config is None and named.recipe not in RECIPES:
         raise ValueError(f"no recipe {named.recipe!r}; there are {', '.join(RECIPES)}")
-    return Train(options=RECIPES[named.recipe])
+    options = load_config(named.config) if named.config else RECIPES[named.recipe]
+    budgets = ("--epochs", "--steps", "--seconds")
+    if any(word.split("=")[0] in budgets for word in arguments):  # the new budget holds
+        options = replace(options, epochs=None, steps=None, seconds=None)
+    return Train(options=options)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what goes wrong in a known way is one readable line and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):  # Windows may write arrows to a file of another code
+        getattr(stream, "reconfigure", dict)(errors="replace")
     try:
         commands = (
             Annotated[Train, subcommand("train", default=starting_point(arguments))]
@@ -163,9 +180,9 @@ def main(arguments: list[str] | None = None) -> None:
         )
         command.run()
     except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt or 'stopped'}", file=sys.stderr)
+        print(f"\n{str(interrupt) or 'stopped'}", file=sys.stderr)
         sys.exit(130)
-    except (RunError, TrainingError, MetricUnavailable, OSError, ValueError) as error:
+    except (RunError, TrainingError, OSError, ValueError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
         sys.exit(1)
 

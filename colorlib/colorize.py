@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness
+from colorlib.evaluate import at_work
 from colorlib.photos import PhotoError, image_to_rgb, read_photo
 
 MULTIPLE = 16  # what the generators' four halvings need
@@ -82,14 +83,9 @@ def _lightness(photo: Image.Image) -> Tensor:
 
 def _predict(generator: nn.Module, L: Tensor) -> Tensor:
     """Call a generator in eval mode, on its device and in its precision; leave it as it was."""
-    if not isinstance(generator, nn.Module):
-        return generator(L)
-    was_training = generator.training
-    try:
-        ab = generator.eval()(L.to(next(generator.parameters(), L)))
-    finally:
-        generator.train(was_training)
-    return ab.to(L)
+    with at_work(generator) as device:
+        dtype = next(generator.parameters(), L).dtype if isinstance(generator, nn.Module) else None
+        return generator(L.to(device, dtype)).to(L)
 
 
 def _join(L: Tensor, ab: Tensor) -> Image.Image:

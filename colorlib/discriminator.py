@@ -17,7 +17,8 @@ IMAGE_WIDTHS = (32, 64, 128, 256, 512, 512)
 class ImageDiscriminator(nn.Module):
     """Judge a whole picture with one score, as in the tutorial.
 
-    Six 4×4 convolutions of stride 2, then one that looks at the 4×4 pixels that are left: at 256
+    Six 4×4 convolutions of stride 2, each with batch norm (see `PatchDiscriminator` for what that
+    costs), then one that looks at the 4×4 pixels that are left: at 256
     pixels 6,993,825 parameters and a receptive field of 382 pixels, more than the picture has.
 
     Args:
@@ -71,7 +72,7 @@ class PatchDiscriminator(nn.Module):
     """Judge every patch of a picture by itself, with a map of scores.
 
     With the defaults each score sees 70×70 pixels. `layers=2` sees 34, `layers=1` sees 16. It
-    takes any size from about that patch on.
+    takes any size from 3 · 2**layers pixels on; near the rim a patch sees padding.
 
     Args:
         width: channels of the first layer; each further layer has twice as many, at most 8 times.

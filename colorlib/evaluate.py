@@ -274,7 +274,7 @@ def evaluate_photos(
     labels = _label_maps(dataset, labels)
     with_lpips = with_lpips and _has_lpips()
     rows = []
-    with _at_work(colorizer) as device:
+    with at_work(colorizer) as device:
         for number, rgb in enumerate(_batches(dataset, batch)):
             part = None if labels is None else labels[number * batch : (number + 1) * batch]
             rows.append(_measure(colorizer, rgb.to(device), part, with_lpips))
@@ -354,7 +354,7 @@ def _has_lpips() -> bool:
 
 
 @contextmanager
-def _at_work(colorizer: Colorizer) -> Iterator[torch.device]:
+def at_work(colorizer: Colorizer) -> Iterator[torch.device]:
     """Yield a colorizer's device; meanwhile no gradients, and eval mode if it is a network."""
     modules = list(colorizer.modules()) if isinstance(colorizer, nn.Module) else []
     parameter = next(colorizer.parameters(), None) if modules else None
@@ -405,7 +405,7 @@ def triptychs(
     colorizer: Colorizer, dataset: Dataset | Tensor, count: int = 10
 ) -> list[Image.Image]:
     """The triptychs of a data set's first photos, or of a tensor uint8 (N, 3, H, W)."""
-    with _at_work(colorizer) as device:
+    with at_work(colorizer) as device:
         made = []
         for index in range(min(count, len(dataset))):
             L, real_ab = rgb_to_L_ab(dataset[index][None].to(device))

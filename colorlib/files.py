@@ -1,7 +1,8 @@
 """Files that survive: written beside and moved in place; weights; the folder of a run.
 
-Nothing here is ever half written under its own name. A process that is killed leaves the last
-good version, at most with a hidden `.part` file beside it that the next run clears away.
+Nothing here is ever half written under its own name, but for history.csv, which grows row by row
+and whose last line may be cut off. A process that is killed leaves the last good version, at most
+with a hidden `.part` file beside it that the next run clears away.
 """
 
 import csv
@@ -21,7 +22,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from colorlib.generator import GENERATORS
@@ -73,19 +74,20 @@ def write_json(path: str | Path, content: dict) -> None:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def save_generator(path: str | Path, generator: nn.Module, **card: str) -> None:
+def save_generator(path: str | Path, generator: nn.Module, **card: str | int) -> None:
     """Save a generator's weights as safetensors, with its architecture and a card of facts.
 
     Args:
         path: usually `….safetensors`.
-        generator: one of `GENERATORS`; it may be on any device.
-        card: what the weights were trained on, and so on: short texts kept in the file.
+        generator: on any device; `load_generator` can build those in `GENERATORS` again.
+        card: what the weights were trained on, at what size, and so on: kept in the file.
     """
-    facts = {"architecture": type(generator).__name__, "arguments": generator.config, **card}
+    arguments = getattr(generator, "config", {})
+    facts = {"architecture": type(generator).__name__, "arguments": arguments, **card}
     state = generator.state_dict()
     weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     with atomic_write(path) as temporary:  # one entry: of several the order in the file would vary
-        save_file(weights, temporary, metadata={"card": json.dumps(facts)})
+        temporary.write_bytes(save(weights, metadata={"card": json.dumps(facts)}))
 
 
 def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
@@ -105,8 +107,9 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     architecture = card.get("architecture")
     if architecture not in GENERATORS:
         raise RunError(
-            f"{path} was not saved by colorlib: its architecture is {architecture!r}, "
-            f"not one of {', '.join(GENERATORS)}"
+            f"{path} is for a network that colorlib cannot build: its architecture is "
+            f"{architecture!r}, not one of {', '.join(GENERATORS)}. Load it into your own network "
+            "with safetensors.torch.load_file"
         )
     generator = GENERATORS[architecture](**card["arguments"])
     try:
@@ -137,8 +140,8 @@ class Run:
         RunError: another process holds the folder, or it belongs to another configuration.
     """
 
-    HELD = ("config.json", "history.csv", "checkpoint.pt", "checkpoint.previous.pt")
-    MADE = ("generator.safetensors", "metrics.json", "samples", "triptychs")
+    MADE = ("checkpoint.pt", "checkpoint.previous.pt", "generator.safetensors", "metrics.json")
+    MADE += ("history.csv", "samples", "triptychs", "config.json")  # removed in this order
 
     def __init__(self, folder: str | Path, config: dict, fresh: bool = False):
         self.folder = Path(folder)
@@ -166,10 +169,10 @@ class Run:
         self.lock.release()
 
     def _open(self) -> None:
-        for part in self.folder.glob(".*.part"):
+        for part in self.folder.rglob(".*.part"):
             part.unlink(missing_ok=True)
         if self.fresh:
-            for name in self.HELD + self.MADE:
+            for name in self.MADE:
                 path = self.folder / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         path = self.folder / "config.json"
@@ -187,28 +190,40 @@ class Run:
         """Save all that resuming needs; the checkpoint before it is kept as well."""
         path = self.folder / "checkpoint.pt"
         with atomic_write(path) as temporary:
-            torch.save(state, temporary)
+            with open(temporary, "wb", buffering=0) as file:  # so that a full disk is an OSError
+                torch.save(state, file)
             if path.exists():
                 os.replace(path, self.folder / "checkpoint.previous.pt")
 
     def load_checkpoint(self) -> dict | None:
-        """The last good checkpoint, or None; a damaged one is named and the one before it used."""
+        """The last good checkpoint, or None if there is none yet.
+
+        A damaged one is named in a warning, and the one before it is used.
+
+        Raises:
+            RunError: there are checkpoints, and all are damaged.
+        """
+        damaged = []
         for name in ("checkpoint.pt", "checkpoint.previous.pt"):
             path = self.folder / name
             if not path.exists():
                 continue
             try:
                 with zipfile.ZipFile(path) as archive:
-                    damaged = archive.testzip()
-                if damaged:
-                    raise RunError(f"{damaged} in it is damaged")
+                    if broken := archive.testzip():
+                        raise zipfile.BadZipFile(f"{broken} in it is damaged")
                 return torch.load(path, map_location="cpu", weights_only=True)
+            except (OSError, MemoryError):
+                raise  # the file may be good: nothing is to be thrown away
             except Exception as error:  # whatever torch or zipfile make of broken bytes
-                warnings.warn(
-                    f"{path} cannot be used ({str(error).splitlines()[0]}); "
-                    "trying the checkpoint before it",
-                    stacklevel=2,
-                )
+                damaged.append(name)
+                message = f"{path} is damaged and cannot be used ({error!r:.200})"
+                warnings.warn(message, stacklevel=2)
+        if damaged:
+            raise RunError(
+                f"in {self.folder} {' and '.join(damaged)} cannot be used, and there is no other "
+                "checkpoint; start over with --fresh (fresh=True)"
+            )
         return None
 
     def append_history(self, rows: list[dict]) -> None:
@@ -227,12 +242,13 @@ class Run:
         """Drop the rows after a step (they were never saved as weights); return those before."""
         path = self.folder / "history.csv"
         rows = [row for row in read_history(path) if row["step"] <= step]
-        path.unlink(missing_ok=True)
-        if rows:
-            with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
+        if not rows:
+            path.unlink(missing_ok=True)
+            return rows
+        with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
         return rows
 
 
@@ -284,14 +300,17 @@ def differences(old: dict, new: dict) -> list[str]:
 def environment() -> dict[str, str]:
     """What a result depends on beside its configuration: versions, commit, device."""
     packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
+    try:
+        command = ["git", "rev-parse", "HEAD"]
+        folder = Path(__file__).parent
+        commit = subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout.strip()
+    except OSError:  # there is no git on this machine
+        commit = ""
     cuda = torch.cuda.is_available()
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": commit or "unknown",
         "device": torch.cuda.get_device_name()
         if cuda
         else f"CPU, {torch.get_num_threads()} threads",

@@ -104,8 +104,9 @@ def gradient_penalty(
     Reference: Gulrajani et al. 2017, equation 3. Differs: for a map of scores, D(mixed) is the
     mean score of the picture.
     """
-    share = torch.rand(len(L), 1, 1, 1, device=L.device)
-    mixed_ab = torch.lerp(real_ab, fake_ab.detach(), share).requires_grad_()
-    scores = discriminator(L, mixed_ab).mean(dim=(1, 2, 3))
-    (slope,) = torch.autograd.grad(scores.sum(), mixed_ab, create_graph=True)
-    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    with torch.autocast(L.device.type, enabled=False):  # slopes of slopes need float32
+        share = torch.rand(len(L), 1, 1, 1, device=L.device)
+        mixed_ab = torch.lerp(real_ab, fake_ab.detach().to(real_ab), share).requires_grad_()
+        scores = discriminator(L, mixed_ab).flatten(1).mean(dim=1)
+        (slope,) = torch.autograd.grad(scores.sum(), mixed_ab, create_graph=True)
+        return (slope.flatten(1).norm(dim=1) - 1).square().mean()

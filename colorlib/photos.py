@@ -4,9 +4,10 @@ A folder holds what people put there: photos, but also masks, gray scans, cut-of
 Thumbs.db. `PhotoFolder` looks at every file; it either uses it rightly or names it in `left_out`
 with the reason, and none stops a run.
 
-The way of a photo: `find_photos` (by name and header), `read_photo` (decode; any mode to RGB),
-`fit_photo` (to a square), uint8 tensor. `PhotoFolder.load` goes that way once for all photos, and
-`open_data` splits them by photo, so that no piece of a test photo is ever trained on.
+The way of a photo: its name and header are looked at (`find_photos`), it is decoded to RGB from
+whatever mode it has (`read_photo`), and made a square (`fit_photo`), to be a uint8 tensor.
+`PhotoFolder.load` goes that way once for all photos, and `open_data` splits them by photo, so
+that no piece of a test photo is ever trained on.
 """
 
 import hashlib

@@ -2,10 +2,15 @@
 
 A recipe fixes the objective, the schedule, the optimizer and the kind of discriminator. Generator,
 size, batch and budget are yours to choose: `replace(RECIPES["warm"], size=128, seconds=600)`.
+
+What this package calls *the tutorial* is the recipe that online tutorials on coloring photos with
+a GAN commonly publish: a U-Net of 64 to 1024 channels against a discriminator of the whole
+picture, binary cross-entropy and nothing else. It is here as `tutorial`, with its usual sizes, to
+be measured beside the others.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -15,12 +20,12 @@ class TrainConfig:
     One of `epochs`, `steps` and `seconds` is the budget; with none it is the tutorial's 10 epochs.
     """
 
-    data: str = "scenes"  # "scenes", or a folder of photos
+    data: str = "scenes"  # "scenes", or a folder of photos; for the record, as is `fit`
     size: int = 64  # pixels; height and width of the training pictures
     fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square
     is_flipped: bool = True  # each picture is mirrored with probability 1/2
     zoom: float = 1.0  # each is enlarged by up to this factor, and cut to size at a random place
-    weight_decay: float = 0.0  # how much Adam shrinks G's weights at each step, times its step
+    weight_decay: float = 0.0  # AdamW's, for G alone: holds its weights small
 
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
     generator_width: int = 32  # channels
@@ -39,14 +44,14 @@ class TrainConfig:
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
     is_annealed: bool = True  # the learning rate falls to 0 along a cosine, in each stage
     d_every: int = 1  # D learns on every d_every-th step
-    g_every: int = 1  # G learns on every g_every-th step
+    g_every: int = 1  # G learns on every g_every-th step; k of Goodfellow et al. is their ratio
     share_forward: bool = True  # D's and G's step use one forward pass of G
 
     batch: int = 16  # pictures a step
     epochs: int | None = None  # budget: passes over the photos
     steps: int | None = None  # budget: batches
     seconds: float | None = None  # budget: time; such a run does not repeat to the bit
-    equilibrium: float = 0.0  # stop when D's mean answers stay this near to 1/2; 0: never
+    equilibrium: float = 0.0  # stop after an epoch in which D's mean answers were this near 1/2
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
@@ -60,15 +65,26 @@ class TrainConfig:
             )
         if self.adversarial == self.reconstruction == "none":
             raise ValueError("nothing to learn: adversarial and reconstruction are both none")
+        for name, hint in get_type_hints(type(self)).items():
+            choices = get_args(hint) if get_origin(hint) is Literal else ()
+            if choices and getattr(self, name) not in choices:
+                wanted = ", ".join(map(str, choices))
+                raise ValueError(f"{name} is one of {wanted}; got {getattr(self, name)!r}")
         if not 0 <= self.warm_up <= 1 or (self.warm_up and self.reconstruction == "none"):
             raise ValueError(
                 f"warm_up={self.warm_up} must be a share from 0 to 1, and needs a reconstruction"
             )
         if self.zoom < 1:
             raise ValueError(f"zoom must be 1 or more, got {self.zoom}")
-        for name in ("size", "batch", "d_every", "g_every", "generator_width"):
+        if self.size % 16 or self.size < 32:
+            raise ValueError(f"size must be a multiple of 16, from 32 on; got {self.size}")
+        if self.adversarial == "wgan_gp" and self.discriminator == "image":
+            raise ValueError("wgan_gp needs discriminator patch: the image one has batch norm")
+        for name in ("batch", "d_every", "g_every", "discriminator_width", "discriminator_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.generator_width < 2:
+            raise ValueError(f"generator_width must be 2 or more, got {self.generator_width}")
 
 
 WARM = TrainConfig()

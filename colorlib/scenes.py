@@ -394,8 +394,8 @@ def _render_scene(lab, labels, seed, index, paint=None) -> None:
     scene(patch, rng, x, lambda patch: has_balloon and _balloon(patch, x, y, radius))
     lab[0] += 0.6 * patch.noise(40, 40)  # the paper's grain
     # Out of gamut red and blue would be clipped differently, and L* would tell which it was.
-    in_gamut = np.clip(lab[0], *BALLOON_LIGHTNESS)
-    np.copyto(lab[0], in_gamut, where=labels == LABELS.index("balloon"))
+    lightness = np.clip(lab[0], *BALLOON_LIGHTNESS)
+    np.copyto(lab[0], lightness, where=labels == LABELS.index("balloon"))
 
 
 def render_scenes(count: int, size: int = 64, seed: int = 0) -> Scenes:

@@ -1,10 +1,11 @@
 """The two steps: how the discriminator learns, and how the generator learns from it.
 
-Hold G and train D: the photo's own colors are to get label 1, G's label 0. Hold D and train G: its
-colors are to get label 1, and to be near the photo's own if there is a reconstruction loss. The
-loop around these steps is in `colorlib.train`.
+Hold G and train D: the photo's own colors are to be called real (label 1), G's fake (label 0).
+Hold D and train G: its colors are to be called real, and to be near the photo's own if there is a
+reconstruction loss. The loop around these steps is in `colorlib.train`.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,7 +73,7 @@ class Players:
 
     def anneal(self, share: float) -> None:
         """Set the learning rates for a stage of which this share (0..1) has passed."""
-        factor = 0.5 + 0.5 * torch.cos(torch.tensor(torch.pi * min(share, 1.0))).item()
+        factor = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0))
         rate = (
             self.config.warm_up_learning_rate if self.is_warming_up else self.config.learning_rate
         )
@@ -85,38 +86,33 @@ class Players:
 
     def state_dict(self) -> dict:
         """All that changes while they play."""
-        parts = (
-            self.generator,
-            self.discriminator,
-            self.optimizer_g,
-            self.optimizer_d,
-            self.scaler,
-        )
-        return {
-            "is_warming_up": self.is_warming_up,
-            "parts": [part.state_dict() if part is not None else None for part in parts],
-        }
+        parts = [part.state_dict() if part is not None else None for part in self._parts()]
+        return {"is_warming_up": self.is_warming_up, "parts": parts}
 
     def load_state_dict(self, state: dict) -> None:
         """Go back to a saved state."""
         if self.is_warming_up and not state["is_warming_up"]:
             self.end_warm_up()
-        parts = (
-            self.generator,
-            self.discriminator,
-            self.optimizer_g,
-            self.optimizer_d,
-            self.scaler,
-        )
-        for part, saved in zip(parts, state["parts"], strict=True):
-            if part is not None:
+        for part, saved in zip(self._parts(), state["parts"], strict=True):
+            if saved:  # the scaler's state is empty where there was nothing to scale
                 part.load_state_dict(saved)
+
+    def _parts(self) -> tuple:
+        networks = (self.generator, self.discriminator)
+        return (*networks, self.optimizer_g, self.optimizer_d, self.scaler)
+
+    def is_finite(self) -> bool:
+        """Whether both networks are still made of numbers, running statistics included."""
+        networks = filter(None, (self.generator, self.discriminator))
+        return all(
+            v.isfinite().all() for network in networks for v in network.state_dict().values()
+        )
 
 
 def discriminator_step(
     players: Players, L: Tensor, real_ab: Tensor, fake_ab: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Hold G and train D once: real pictures are to get label 1, G's label 0.
+    """Hold G and train D once: real colors are to be called real, G's fake.
 
     Args:
         players: the networks; only D changes (and G's running statistics, if G is asked here).
@@ -125,8 +121,8 @@ def discriminator_step(
         fake_ab: G's colors for L, if they were already computed; no gradient flows into them.
 
     Returns:
-        loss_d, and d_real and d_fake: D's mean probability of "real" for either. Numbers on the
-        device, detached.
+        loss_d, and d_real and d_fake: D's mean probability of "real" for either (left out for
+        WGAN-GP, whose scores are no logits of one). Numbers on the device, detached.
     """
     config, discriminator = players.config, players.discriminator
     objective = OBJECTIVES[config.adversarial]
@@ -142,17 +138,17 @@ def discriminator_step(
             penalty = gradient_penalty(discriminator, L, real_ab, fake_ab)
             loss = loss + config.lambda_penalty * penalty
     learn(players, players.optimizer_d, loss)
-    return {
-        "loss_d": loss.detach(),
-        "d_real": torch.sigmoid(logits_real.detach().float()).mean(),
-        "d_fake": torch.sigmoid(logits_fake.detach().float()).mean(),
-    }
+    losses = {"loss_d": loss.detach()}
+    if not objective.has_gradient_penalty:
+        losses["d_real"] = torch.sigmoid(logits_real.detach().float()).mean()
+        losses["d_fake"] = torch.sigmoid(logits_fake.detach().float()).mean()
+    return losses
 
 
 def generator_step(
     players: Players, L: Tensor, real_ab: Tensor, fake_ab: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Hold D and train G once: D is to give label 1, and the colors are to be near the real ones.
+    """Hold D and train G once: D is to call its colors real, and they are to be near the real ones.
 
     Args:
         players: the networks; only G changes (and D's running statistics). While they warm up, D

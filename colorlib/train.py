@@ -1,18 +1,20 @@
 """Training: the loop around the two steps, as a run that survives.
 
-The procedure is the one of the text. Make both players. For every batch, D's step, then G's: D
-learns on every `d_every`-th and G on every `g_every`-th, so that the text's k is `g_every /
-d_every`. Repeat until the budget is spent, or D cannot tell any more.
+The procedure is algorithm 1 of Goodfellow et al. 2014. Make both players. For every batch, D's
+step, then G's: D learns on every `d_every`-th and G on every `g_every`-th, so that their k is
+`g_every / d_every`. Repeat until the budget is spent, or D cannot tell any more.
 
 The learning itself is in `colorlib.steps`. What is here makes a run that can be stopped at any
 moment, goes on where it stopped, and ends with the same weights as if it had never stopped.
 """
 
+import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +57,9 @@ class Batches:
     def __init__(self, dataset: Dataset, config: TrainConfig, device: torch.device):
         if len(dataset) == 0:
             raise ValueError("the data set is empty: there is nothing to learn from")
+        if tuple(dataset[0].shape) != (3, config.size, config.size):
+            wanted, got = (3, config.size, config.size), tuple(dataset[0].shape)
+            raise ValueError(f"the config says pictures of {wanted}, the data set has {got}")
         self.dataset, self.config, self.device = dataset, config, device
         rgb = getattr(dataset, "rgb", None)
         self.kept = None
@@ -102,7 +107,9 @@ class Batches:
             for chosen in indices:
                 yield rgb_to_L_ab(rgb[chosen].to(self.device))
         else:
-            for rgb in DataLoader(self.dataset, batch_sampler=[part.tolist() for part in indices]):
+            own = torch.Generator()  # else the loader draws from the run's random numbers
+            batches = [part.tolist() for part in indices]
+            for rgb in DataLoader(self.dataset, batch_sampler=batches, generator=own):
                 yield rgb_to_L_ab(rgb.to(self.device))
 
 
@@ -129,7 +136,7 @@ def train(
     """Train a generator, and go on where an earlier call with the same arguments stopped.
 
     Args:
-        config: what to learn, how, and for how long.
+        config: what to learn, how, and for how long. (`data` and `fit` are only recorded.)
         dataset: gives uint8 rgb, (3, size, size), each.
         out: the run's folder; without one nothing is saved.
         generator: takes L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names.
@@ -154,21 +161,22 @@ def train(
         loop = Loop(players, Batches(dataset, config, device), run, samples)
         loop.resume()
         last_step = loop.step + stop_after if stop_after else None
-        while not loop.is_done():
-            if interrupt.is_set() or loop.step == last_step:
-                loop.save()
-                raise KeyboardInterrupt(f"stopped at step {loop.step}; the same call goes on")
-            loop.take_step()
-        loop.finish()
+        with closing(loop.bar):
+            while not loop.is_done() and not interrupt.is_set() and loop.step != last_step:
+                loop.take_step()
+            loop.save()
+        if interrupt.is_set() or not loop.is_done():
+            raise KeyboardInterrupt(f"stopped at step {loop.step}; the same call goes on")
     return Trained(players.generator.eval(), players.discriminator, loop.history)
 
 
 class Loop:
     """The state of a run between two steps, and the ways to move and to save it."""
 
-    COLUMNS = ("step", "epoch", "stage", "seconds", "loss_d", "loss_g", "loss_adversarial")
-    COLUMNS += ("loss_reconstruction", "d_real", "d_fake")
-    SAVE_EVERY = 300  # seconds between checkpoints, where an epoch takes longer
+    LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
+    COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)
+    SAVE_AT_MOST = 5  # seconds between saves, where epochs are shorter
+    SAVE_AT_LEAST = 300  # where they are longer
 
     def __init__(self, players: Players, batches: Batches, run: Run | None, samples: Tensor | None):
         self.players, self.batches, self.run, self.samples = players, batches, run, samples
@@ -176,7 +184,9 @@ class Loop:
         self.step, self.saved_step, self.is_balanced = 0, -1, False
         self.history: list[dict] = []
         self.pending: list[tuple[dict, dict[str, Tensor]]] = []
-        self.started = self.saved_at = time.monotonic()
+        self.unwritten: list[dict] = []
+        self.seconds = 0.0  # how long the run has trained, earlier calls included
+        self.clock = self.saved_at = time.monotonic()
 
     def resume(self) -> None:
         """Go back to the last checkpoint, if there is one, and set up what follows from it."""
@@ -185,26 +195,23 @@ class Loop:
             self.players.load_state_dict(state["players"])
             self.step = self.saved_step = state["step"]
             self.is_balanced = state["is_balanced"]
-            self.started -= state["seconds"]
+            self.seconds = state["seconds"]
             torch.set_rng_state(state["random"])
-            if self.players.device.type == "cuda":
+            if self.players.device.type == "cuda" and "random_cuda" in state:
                 torch.cuda.set_rng_state(state["random_cuda"], self.players.device)
         if self.run:
             self.history = self.run.cut_history(self.step)
         if not state:
             self._show_samples()
         self.stream = self.batches.stream(self.step)
-        self.bar = tqdm(desc="training", unit="%", total=100, disable=self.is_done())
+        done = 100 * self.share()
+        self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=self.is_done())
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
-
-    def seconds(self) -> float:
-        """How long the run has trained, earlier calls included."""
-        return time.monotonic() - self.started
 
     def share(self) -> float:
         """Which share of the budget is spent, 0..1."""
         if self.config.seconds is not None:
-            return min(self.seconds() / self.config.seconds, 1.0)
+            return min(self.seconds / self.config.seconds, 1.0)
         steps = self.config.steps or (self.config.epochs or EPOCHS) * len(self.batches)
         return min(self.step / steps, 1.0)
 
@@ -223,88 +230,102 @@ class Loop:
         L, real_ab = next(self.stream)
         try:
             losses = train_step(self.players, L, real_ab, self.step + 1)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"out of memory with a batch of {self.config.batch} at {self.config.size} pixels; "
-                f"try a batch of {max(1, self.config.batch // 2)}"
-            ) from error
+        except RuntimeError as error:  # on a CPU it has no class of its own
+            if not any(words in str(error) for words in ("out of memory", "allocate memory")):
+                raise
+            batch, size = self.config.batch, self.config.size
+            smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
+            message = f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
+            raise TrainingError(message) from error
+        now = time.monotonic()
+        self.seconds += min(now - self.clock, 60.0)  # a laptop that slept has not trained
+        self.clock = now
         self.step += 1
         row = {
             "step": self.step,
             "epoch": 1 + (self.step - 1) // len(self.batches),
             "stage": "warm-up" if self.players.is_warming_up else "game",
-            "seconds": round(self.seconds(), 3),
+            "seconds": round(self.seconds, 3),
         }
         self.pending.append((row, losses))
         if len(self.pending) == FLUSH_EVERY:
             self.flush()
         if self.step % len(self.batches) == 0:
             self.end_epoch()
-        elif self.run and time.monotonic() - self.saved_at > self.SAVE_EVERY:
+        elif self.run and now - self.saved_at > self.SAVE_AT_LEAST:
             self.save()
 
     def flush(self) -> None:
         """Read the losses of the last steps off the device, check them, and write them down."""
         if not self.pending:
             return
-        values = torch.stack([value for _, losses in self.pending for value in losses.values()])
-        numbers = iter(values.tolist())  # the only wait for the device
+        values = [value for _, losses in self.pending for value in losses.values()]
+        # the only wait for the device
+        numbers = iter(torch.stack(values).tolist() if values else ())
         rows = []
         for row, losses in self.pending:
             row |= {name: next(numbers) for name in losses}
             rows.append({name: row.get(name) for name in self.COLUMNS})
         self.pending = []
         self.history += rows
-        if self.run:
-            self.run.append_history(rows)
+        self._write(rows)
         self._refuse_infinite(rows)
         self.bar.update(100 * self.share() - self.bar.n)
-        shown = {name: rows[-1][name] for name in self.COLUMNS[4:] if rows[-1][name] is not None}
+        shown = {name: rows[-1][name] for name in self.LOSSES if rows[-1][name] is not None}
         self.bar.set_postfix({name.removeprefix("loss_"): f"{x:.3f}" for name, x in shown.items()})
+
+    def _write(self, rows: list[dict]) -> None:
+        self.unwritten += rows
+        if self.run is None:
+            return
+        try:
+            self.run.append_history(self.unwritten)
+            self.unwritten = []
+        except PermissionError as error:  # Excel holds what it shows
+            warnings.warn(f"{error}: close it elsewhere; its rows wait meanwhile", stacklevel=2)
 
     def _refuse_infinite(self, rows: list[dict]) -> None:
         for row in rows:
-            losses = {name: row[name] for name in self.COLUMNS[4:] if row[name] is not None}
-            if not all(map(torch.isfinite, map(torch.tensor, losses.values()))):
-                self._diverged(f"a loss is not finite at step {row['step']}: {losses}")
+            losses = {name: row[name] for name in self.LOSSES if row[name] is not None}
+            if not all(map(math.isfinite, losses.values())):
+                self._raise_diverged(f"a loss is not finite at step {row['step']}: {losses}")
 
-    def _diverged(self, what: str) -> None:
-        last = f"step {self.saved_step}" if self.saved_step > 0 else "none"
-        where = f" in {self.run.folder}" if self.run else ""
-        raise TrainingError(
-            f"{what}. The last good checkpoint{where}: {last}. "
-            "Try a smaller learning rate, or precision float32, in a fresh run"
-        )
+    def _raise_diverged(self, what: str) -> None:
+        saved = ""
+        if self.run:
+            last = f"step {self.saved_step}" if self.saved_step > 0 else "none"
+            saved = f" The last good checkpoint in {self.run.folder}: {last}."
+        advice = "Try a smaller learning rate, or precision float32, in a fresh run"
+        raise TrainingError(f"{what}.{saved} {advice}")
 
     def end_epoch(self) -> None:
-        """Save, show the samples, and see whether D still can tell real from fake."""
-        self.save()
-        self._show_samples()
+        """See whether D still can tell real from fake; save, and show the samples."""
+        self.flush()
         rows = [row for row in self.history[-len(self.batches) :] if row["d_real"] is not None]
         if rows and self.config.equilibrium:
             means = [sum(row[name] for row in rows) / len(rows) for name in ("d_real", "d_fake")]
             self.is_balanced = all(abs(mean - 0.5) <= self.config.equilibrium for mean in means)
+        if time.monotonic() - self.saved_at >= self.SAVE_AT_MOST:
+            self.save()
 
     def save(self) -> None:
-        """Write the history, the checkpoint and the generator's weights."""
+        """Write the history, the checkpoint, the generator's weights and the sample pictures."""
         self.flush()
-        if not all(p.isfinite().all() for p in self.players.generator.parameters()):
-            self._diverged(f"a weight of the generator is not finite after step {self.step}")
-        if self.run and self.step != self.saved_step:
-            state = {"step": self.step, "seconds": self.seconds(), "is_balanced": self.is_balanced}
+        if self.step == self.saved_step:
+            return
+        if not self.players.is_finite():
+            self._raise_diverged(f"a weight is not finite after step {self.step}")
+        if self.run:
+            state = {"step": self.step, "seconds": self.seconds, "is_balanced": self.is_balanced}
             state |= {"players": self.players.state_dict(), "random": torch.get_rng_state()}
             if self.players.device.type == "cuda":
                 state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
             self.run.save_checkpoint(state)
-            save_generator(self.run.folder / "generator.safetensors", self.players.generator)
+            card = {"data": self.config.data, "size": self.config.size, "seed": self.config.seed}
+            path = self.run.folder / "generator.safetensors"
+            save_generator(path, self.players.generator, **card)
+        self._show_samples()
         self.saved_step, self.saved_at = self.step, time.monotonic()
-
-    def finish(self) -> None:
-        """Save what the last epoch's end has not."""
-        if self.step != self.saved_step:
-            self.save()
-            self._show_samples()
-        self.bar.close()
 
     def _show_samples(self) -> None:
         if self.run and self.samples is not None:

@@ -40,6 +40,7 @@ def test_train_leaves_a_whole_run(run, photos):
         "generator.safetensors",
         "metrics.json",
         "samples",
+        "split.txt",
         "triptychs",
     }
     config = read_config(run / "config.json")
@@ -84,6 +85,40 @@ def test_evaluate_writes_the_same_again(run, capsys):
     main(["evaluate", str(run)])
     assert (run / "metrics.json").read_text() == before
     assert "sheet.png" in capsys.readouterr().out
+
+
+def test_a_test_photo_stays_one_though_photos_are_added(run, photos, tmp_path):
+    for name in ("config.json", "generator.safetensors", "split.txt"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    (test_line,) = [
+        line for line in (run / "split.txt").read_text("utf-8").splitlines() if line[:4] == "test"
+    ]
+    for index in range(20):
+        Image.fromarray(data.coffee()[: 64 + index, :64]).save(photos / f"new {index}.png")
+    try:
+        main(["evaluate", str(tmp_path)])
+    finally:
+        for path in photos.glob("new*"):
+            path.unlink()
+    assert (tmp_path / "triptychs" / f"000_{test_line[5:-4]}.png").exists()
+    assert json.loads((tmp_path / "metrics.json").read_text())["rows"]["gray"]["photos"] == 1
+
+
+def test_a_finished_run_can_be_taken_further_in_another_folder(run, tmp_path):
+    main(["train", "--config", str(run / "config.json"), "--epochs", "1", "--out", str(tmp_path)])
+    config = read_config(tmp_path / "config.json")
+    assert (config["epochs"], config["steps"]) == (1, None)
+
+
+def test_colorize_works_at_the_size_of_the_training(run, tmp_path, monkeypatch):
+    Image.fromarray(data.camera()[:64, :64]).save(tmp_path / "gray.png")
+    seen = []
+    monkeypatch.setattr(
+        "colorlib.cli.colorize", lambda g, p, size: seen.append(size) or Image.open(p)
+    )
+    weights = str(run / "generator.safetensors")
+    main(["colorize", str(tmp_path / "gray.png"), "--weights", weights, "--out", str(tmp_path)])
+    assert seen == [32]
 
 
 def test_show_without_results_says_how_to_get_them(tmp_path, capsys):

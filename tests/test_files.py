@@ -86,7 +86,7 @@ class TestGeneratorFiles:
     def test_weights_of_another_program(self, tmp_path):
         path = tmp_path / "generator.safetensors"
         save_file({"weight": torch.zeros(2)}, path)
-        with pytest.raises(RunError, match="not saved by colorlib.*UNet, StridedUNet"):
+        with pytest.raises(RunError, match="cannot build.*UNet, StridedUNet"):
             load_generator(path)
 
     def test_weights_of_another_width(self, tmp_path):
@@ -110,6 +110,12 @@ class TestRun:
         assert content["config"] == {"batch": 4, "betas": [0.5, 0.9]}
         assert content["environment"]["torch"] == torch.__version__.split("+")[0]
         assert {"python", "device", "commit"} <= content["environment"].keys()
+
+    def test_a_machine_without_git(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        with Run(tmp_path, {}):
+            pass
+        assert '"commit": "unknown"' in (tmp_path / "config.json").read_text()
 
     def test_the_same_config_goes_on_and_another_is_refused_by_field(self, tmp_path):
         config = {"batch": 4, "size": 64, "betas": (0.5, 0.9)}
@@ -183,8 +189,31 @@ class TestCheckpoints:
             content[middle] ^= 0xFF
             broken = {"cut": content[:middle], "flip": content, "empty": b"", "text": b"hello"}
             path.write_bytes(bytes(broken[damage]))
-            with pytest.warns(UserWarning, match="checkpoint.pt cannot be used"):
+            with pytest.warns(UserWarning, match="checkpoint.pt is damaged"):
                 assert run.load_checkpoint()["step"] == 1
+
+    def test_one_that_cannot_be_read_now_is_not_given_up(self, tmp_path, monkeypatch):
+        with Run(tmp_path, {}) as run:
+            run.save_checkpoint({"step": 1})
+
+            def out_of_memory(*args, **options):
+                raise MemoryError
+
+            monkeypatch.setattr(torch, "load", out_of_memory)
+            with pytest.raises(MemoryError):
+                run.load_checkpoint()
+
+    def test_a_full_disk_is_explained(self, tmp_path, monkeypatch):
+        def full(state, file):
+            file.write(b"a part of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with Run(tmp_path, {}) as run:
+            run.save_checkpoint({"step": 1})
+            monkeypatch.setattr(torch, "save", full)
+            with pytest.raises(OSError, match="the disk is full"):
+                run.save_checkpoint({"step": 2})
+            assert run.load_checkpoint() == {"step": 1}
 
     def test_between_the_two_moves_of_a_save_nothing_is_lost(self, tmp_path):
         with Run(tmp_path, {}) as run:
@@ -199,8 +228,11 @@ class TestCheckpoints:
 
         with Run(tmp_path, {}) as run:
             torch.save({"step": Hostile()}, tmp_path / "checkpoint.pt")
-            with pytest.warns(UserWarning, match="cannot be used"):
-                assert run.load_checkpoint() is None
+            with (
+                pytest.warns(UserWarning, match="cannot be used"),
+                pytest.raises(RunError, match="no other checkpoint; start over"),
+            ):
+                run.load_checkpoint()
         assert not (tmp_path / "harm").exists()
 
 

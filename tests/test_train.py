@@ -28,6 +28,14 @@ from colorlib.steps import (
 from colorlib.train import Batches, Loop, TrainingError, train
 
 SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
+
+
+@pytest.fixture(autouse=True)
+def save_at_every_epoch(monkeypatch):
+    """However short it is."""
+    monkeypatch.setattr(Loop, "SAVE_AT_MOST", 0)
+
+
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
@@ -416,6 +424,55 @@ class TestARun:
         trained = train(config, Pictures(8), discriminator=Undecided())
         assert len(trained.history) == 2  # one epoch of two steps
 
+    def test_once_d_cannot_tell_the_run_is_over_for_good(self, tmp_path):
+        config = small("gan", epochs=5, equilibrium=0.5)
+        assert len(train(config, Pictures(8), tmp_path).history) == 2
+        assert len(train(config, Pictures(8), tmp_path).history) == 2
+
+    def test_a_step_without_any_loss_is_written_down_as_such(self, tmp_path):
+        config = small("tutorial", epochs=2, adversarial="none", reconstruction="l1")
+        history = interrupted_at(config, Pictures(4, config.size), tmp_path, 1).history
+        assert [row["loss_g"] is None for row in history] == [True, False]
+
+    def test_a_run_goes_on_though_another_program_holds_its_history(self, tmp_path, monkeypatch):
+        config, append = small("l1", epochs=2), Run.append_history
+
+        def held(run, rows):
+            if rows[0]["step"] == 1 and len(rows) < 4:
+                raise PermissionError("history.csv is open in a spreadsheet")
+            append(run, rows)
+
+        monkeypatch.setattr(Run, "append_history", held)
+        with pytest.warns(UserWarning, match="its rows wait"):
+            train(config, Pictures(8), tmp_path)
+        assert [row["step"] for row in read_history(tmp_path / "history.csv")] == [1, 2, 3, 4]
+
+    def test_both_checkpoints_damaged_loses_nothing_unasked(self, tmp_path):
+        config = small("l1", epochs=2)
+        train(config, Pictures(8), tmp_path)
+        for path in tmp_path.glob("checkpoint*.pt"):
+            path.write_bytes(b"gone")
+        with pytest.warns(UserWarning), pytest.raises(RunError, match="start over with --fresh"):
+            train(config, Pictures(8), tmp_path)
+        assert len(read_history(tmp_path / "history.csv")) == 4
+
+    def test_a_generator_of_ones_own_is_saved_and_says_what_it_is(self, tmp_path):
+        class Mine(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.last = nn.Conv2d(1, 2, 1)
+
+            def forward(self, L):
+                return torch.tanh(self.last(L))
+
+        train(small("l1", steps=1), Pictures(6), tmp_path, generator=Mine())
+        with pytest.raises(RunError, match="its architecture is 'Mine'"):
+            load_generator(tmp_path / "generator.safetensors")
+
+    def test_pictures_of_another_size_are_refused(self):
+        with pytest.raises(ValueError, match=r"says pictures of \(3, 32, 32\).*\(3, 64, 64\)"):
+            train(small("l1", steps=1), Pictures(4, 64))
+
     def test_networks_of_ones_own_are_trained(self):
         generator = UNet(2)
         before = learned(generator)
@@ -462,13 +519,21 @@ class TestFailures:
                 return losses
 
             patch.setattr(module, "train_step", spoil)
-            with pytest.raises(TrainingError, match="a weight of the generator is not finite"):
+            with pytest.raises(TrainingError, match="a weight is not finite after step 4"):
                 train(config, dataset, tmp_path)
         assert all(p.isfinite().all() for p in load_generator_weights(tmp_path))
 
-    def test_out_of_memory_says_which_batch_to_try(self, monkeypatch):
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory."),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        ],
+        ids=["GPU", "CPU"],
+    )
+    def test_out_of_memory_says_which_batch_to_try(self, monkeypatch, error):
         def full(*args):
-            raise torch.OutOfMemoryError("no more")
+            raise error
 
         monkeypatch.setattr(module, "train_step", full)
         with pytest.raises(TrainingError, match="batch of 4 at 32 pixels; try a batch of 2"):
@@ -483,6 +548,11 @@ class TestFailures:
             ({"warm_up": 1.5}, "a share from 0 to 1"),
             ({"reconstruction": "none"}, "needs a reconstruction"),
             ({"batch": 0}, "batch must be 1 or more"),
+            ({"discriminator_layers": 0}, "discriminator_layers must be 1 or more"),
+            ({"generator_width": 1}, "generator_width must be 2 or more"),
+            ({"size": 100}, "a multiple of 16"),
+            ({"generator": "Unet"}, "generator is one of UNet, StridedUNet; got 'Unet'"),
+            ({"adversarial": "wgan_gp", "discriminator": "image"}, "the image one has batch norm"),
             ({"zoom": 0.5}, "zoom must be 1 or more"),
         ],
     )
@@ -505,6 +575,11 @@ class TestPrecision:
         assert choose_precision("float32", torch.device("cuda")) == torch.float32
         with pytest.raises(ValueError, match="float16 is for GPUs"):
             choose_precision("float16", torch.device("cpu"))
+
+    def test_wgan_gp_takes_bfloat16(self):
+        config = small("wgan_gp", precision="bfloat16", warm_up=0.0)
+        losses = train_step(Players(config), *batch_for(config), step=1)
+        assert all(value.isfinite() for value in losses.values())
 
     def test_bfloat16_starts_near_float32(self):
         losses = []

@@ -117,12 +117,12 @@ def draw_window(picture: Tensor, critic: nn.Module, right: float, down: float) -
     side, field = picture.shape[-1], receptive_field(critic)
     count, step, start = windows(critic, side)
     x, y = (start + step * round(place * (count - 1)) for place in (right, down))
-    figure, axes = plt.subplots(figsize=(5, 4.6))
+    figure, axes = plt.subplots(figsize=(3.8, 3.6))
     axes.imshow(picture.permute(1, 2, 0).numpy())
     axes.grid(False)
     axes.add_patch(plt.Rectangle((x, y), field, field, fill=False, edgecolor=FAKE, linewidth=4))
     axes.set(xlim=(-70, side + 70), ylim=(side + 70, -70), xlabel="pixels", ylabel="pixels")
-    axes.set_title(f"map {count}×{count}, each score sees {field}×{field}", fontsize=14)
+    axes.set_title(f"{count}×{count} scores, each sees {field}×{field}", fontsize=13)
     return figure
 
 

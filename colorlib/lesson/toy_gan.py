@@ -258,8 +258,8 @@ def draw_frame(frame: Frame, game: ToyGame) -> Image.Image:
 
 
 def few_colors(figure: Figure) -> Image.Image:
-    """Render a figure in 64 colors: a third of the size, since a film's stills are many."""
-    colors = {"colors": 64, "method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+    """Render a figure in 128 colors: a third of the size, since a film's stills are many."""
+    colors = {"colors": 128, "method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
     return render(figure).quantize(**colors)
 
 

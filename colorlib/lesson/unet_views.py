@@ -106,7 +106,8 @@ def shape_table(network: str, height: int, width: int) -> pd.DataFrame | HTML:
 
     Args:
         network: a name of `GENERATORS`, built with its defaults.
-        height, width: of the picture, in pixels.
+        height: of the picture, in pixels.
+        width: likewise.
     Returns:
         A row a block; or the error as HTML where the network refuses the size.
     """
@@ -199,8 +200,8 @@ def gradient_span(network: nn.Module, block: str, L: Tensor) -> tuple[int, int]:
 
 def draw_squares(picture: Tensor, spans: list[tuple[int, int]]) -> Figure:
     """Draw spans as nested squares, from level 0 on, over a gray picture (1, H, W)."""
-    figure, axes = plt.subplots(figsize=(4.4, 4.4))
-    axes.imshow(picture[0], vmin=0, vmax=1)
+    figure, axes = plt.subplots(figsize=(3.2, 3.2))
+    axes.imshow(picture[0].numpy(), vmin=0, vmax=1)
     for level, (first, last) in enumerate(spans):
         side, look = last - first + 1, {"edgecolor": FAKE, "linewidth": 2}
         axes.add_patch(Rectangle((first, first), side, side, fill=False, **look))
@@ -224,7 +225,7 @@ def draw_maps(network: nn.Module, L: Tensor, channels: int = 6) -> Figure:
 
 
 def where_it_looks(network: nn.Module, L: Tensor, row: int, column: int) -> Tensor:
-    """How much each pixel of L (1, 1, H, W) matters for a and b of one pixel: |gradient|, (H, W)."""
+    """How much each pixel of L (1, 1, H, W) matters for the color of one: |gradient|, (H, W)."""
     L = L.clone().requires_grad_()
     a, b = network(L)[0, :, row, column]
     both = [torch.autograd.grad(value, L, retain_graph=True)[0].abs() for value in (a, b)]
@@ -240,7 +241,7 @@ def draw_look(network: nn.Module, L: Tensor, row: int, column: int) -> Figure:
     magenta = torch.tensor([1.0, 0.0, 1.0])[:, None, None]
     marked[:, row - 1 : row + 2, column - 1 : column + 2] = magenta
     titles = ["pixel", f"{near:.0%} within 17×17"]
-    return picture_grid([marked, (gradient / gradient.max()).sqrt()], titles, height=2.2)
+    return picture_grid([marked, (gradient / gradient.max()).sqrt()], titles, height=1.65)
 
 
 # --- what a skip is worth ---
@@ -300,4 +301,4 @@ def draw_cuts(
     answer = color_with_cuts(network, L, levels, bottom)
     lost = psnr_ab(color_with_cuts(network, L, []), ab) - psnr_ab(answer, ab)
     pictures = [L_ab_to_rgb(L, each)[0] for each in (ab, answer)]
-    return picture_grid(pictures, ["truth", f"lost: {lost.item():.1f} dB"], height=1.8)
+    return picture_grid(pictures, ["truth", f"lost: {lost.item():.1f} dB"], height=1.4)
