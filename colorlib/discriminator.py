@@ -63,7 +63,7 @@ class ImageDiscriminator(nn.Module):
         if L.shape[-2:] != (size, size):
             raise ValueError(
                 f"this ImageDiscriminator judges {size}×{size} pixels, got "
-                f"{L.shape[-2]}×{L.shape[-1]}; make one with size={L.shape[-1]} or resize"
+                f"{L.shape[-2]}×{L.shape[-1]}; resize them, or take a PatchDiscriminator"
             )
         return self.layers(torch.cat([L, ab], dim=1))
 

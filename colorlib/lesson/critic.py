@@ -117,7 +117,7 @@ def draw_window(picture: Tensor, critic: nn.Module, right: float, down: float) -
     side, field = picture.shape[-1], receptive_field(critic)
     count, step, start = windows(critic, side)
     x, y = (start + step * round(place * (count - 1)) for place in (right, down))
-    figure, axes = plt.subplots(figsize=(3.8, 3.6))
+    figure, axes = plt.subplots(figsize=(3.4, 3.2))
     axes.imshow(picture.permute(1, 2, 0).numpy())
     axes.grid(False)
     axes.add_patch(plt.Rectangle((x, y), field, field, fill=False, edgecolor=FAKE, linewidth=4))
