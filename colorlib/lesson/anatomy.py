@@ -29,7 +29,7 @@ CELLS = range(40, 71)
 LONGEST_MEDIAN = 8  # lines of a code cell
 EXERCISE = re.compile(r"^### Exercise (\d+) · (●○○|●●○|●●●) · \d+ min · \S", re.MULTILINE)
 CHECK = re.compile(r"checks\.(\w+)\(.+\)$")
-ABSOLUTE = re.compile(r"""(?<![\w.~:/<-])(/(?!content/course)[\w.-]+/[\w./-]+|[A-Z]:\\)""")
+ABSOLUTE = re.compile(r"""(?<![\w.~:/<}-])(/(?!content/course)[\w.-]+/[\w./-]+|[A-Z]:\\)""")
 HIDDEN = {"source_hidden": True, "outputs_hidden": True}
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
