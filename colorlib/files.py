@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from filelock import FileLock, Timeout
@@ -231,10 +232,7 @@ class Run:
         path = self.folder / "history.csv"
         try:
             with open(path, "a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-                if file.tell() == 0:
-                    writer.writeheader()
-                writer.writerows(rows)
+                write_rows(file, rows)
         except OSError as error:
             raise explain_full_disk(error, path) from error
 
@@ -245,10 +243,11 @@ class Run:
         if not rows:
             path.unlink(missing_ok=True)
             return rows
-        with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        with (
+            atomic_write(path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
+            write_rows(file, rows)
         return rows
 
 
@@ -276,6 +275,14 @@ def read_history(path: str | Path) -> list[dict]:
     return [
         {name: parse_number(text) for name, text in row.items()} for row in csv.DictReader(whole)
     ]
+
+
+def write_rows(file: TextIO, rows: list[dict]) -> None:
+    """Write rows as CSV at the end of a file, a header first where it is empty."""
+    writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+    if file.tell() == 0:
+        writer.writeheader()
+    writer.writerows(rows)
 
 
 def parse_number(text: str) -> int | float | str | None:

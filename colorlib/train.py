@@ -275,9 +275,9 @@ class Loop:
         self.bar.set_postfix({name.removeprefix("loss_"): f"{x:.3f}" for name, x in shown.items()})
 
     def _write(self, rows: list[dict]) -> None:
-        self.unwritten += rows
         if self.run is None:
             return
+        self.unwritten += rows
         try:
             self.run.append_history(self.unwritten)
             self.unwritten = []

@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -26,7 +26,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from colorlib.files import atomic_write
-from colorlib.lesson import ROOT
+from colorlib.lesson import ROOT, put_between
 
 REPOSITORY = "OWNER/colorlib"  # on GitHub; the only place where the course's address stands
 FOLDER = ROOT / "notebooks"
@@ -260,15 +260,9 @@ def in_words(seconds: float) -> str:
 
 def renew_table() -> None:
     """Renew the README's table of lessons from their first cells, where the README has one."""
-    page = README.read_text("utf-8") if README.exists() else ""
-    begin, end = "<!-- lessons -->", "<!-- /lessons -->"
-    if begin not in page or end not in page:
-        return
-    before, rest = page.split(begin, 1)
-    renewed = f"{before}{begin}\n{table()}\n{end}{rest.split(end, 1)[1]}"
-    if renewed != page:
-        with atomic_write(README) as temporary:
-            temporary.write_text(renewed, "utf-8")
+    lessons = table()
+    with suppress(FileNotFoundError, ValueError):
+        put_between(README, "lessons", lessons)
 
 
 def table() -> str:

@@ -20,11 +20,11 @@ from torch.utils.data import Dataset
 from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
 from colorlib.evaluate import COLUMNS, compare, evaluate_run, write_picture
 from colorlib.files import environment, load_generator, read_config, read_history, write_json
+from colorlib.lesson import ROOT, put_between
 from colorlib.photos import open_data
 from colorlib.recipes import RECIPES
 from colorlib.train import train
 
-ROOT = Path(__file__).parents[2]
 METRICS = ("psnr_ab", "ciede2000", "colorfulness", "committed")
 LEAN = {
     "generator": "StridedUNet",
@@ -145,19 +145,6 @@ def draw_rows(rows: dict[str, Tensor]) -> Image.Image:
 def spread(values: list[float]) -> str:
     """Mean ± standard deviation, or the value where there is but one."""
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
-
-
-def put_between(path: Path, name: str, text: str) -> None:
-    """Renew the part of a page between `<!-- name -->` and `<!-- /name -->`.
-
-    Raises:
-        ValueError: the page has no such marks.
-    """
-    page, begin, end = path.read_text("utf-8"), f"<!-- {name} -->", f"<!-- /{name} -->"
-    if begin not in page or end not in page:
-        raise ValueError(f"{path} has no part between {begin} and {end}")
-    before, rest = page.split(begin, 1)
-    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}", "utf-8")
 
 
 if __name__ == "__main__":
