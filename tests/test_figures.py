@@ -7,6 +7,7 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from matplotlib.colors import to_rgb
 from PIL import Image
@@ -95,8 +96,24 @@ def test_show_gives_a_closed_figure_with_alternative_text(shown):
     figures.show(figure, "a rising line")
     ((data, metadata),) = shown
     assert metadata == {"image/png": {"alt": "a rising line"}}
-    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).mode == "RGB"
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).format == "PNG"
     assert not plt.fignum_exists(figure.number)
+
+
+def test_a_drawing_gets_a_palette_that_nobody_sees():
+    figure, axes = plt.subplots()
+    axes.plot([0, 1])
+    drawing = figures.render(figure)
+    reduced = figures.few_colors(drawing)
+    assert reduced.mode == "P"
+    difference = np.asarray(drawing, int) - np.asarray(reduced.convert("RGB"), int)
+    assert np.percentile(abs(difference), 99) <= figures.LEAST_VISIBLE
+    assert len(figures.encode(reduced)) < 0.6 * len(figures.encode(drawing))
+
+
+def test_a_photo_keeps_its_colors():
+    photo = Image.fromarray(skimage.data.astronaut())
+    assert figures.few_colors(photo) is photo
 
 
 def test_large_pictures_become_jpeg(shown):
