@@ -51,7 +51,9 @@ lab: .venv/.installed ## Open the course in JupyterLab
 
 test: lint ## Lint, run the unit tests, execute every notebook
 	@echo "==> Unit tests"
-	@$(BIN)/python -m pytest --cov=colorlib --cov-fail-under=95
+	@$(BIN)/python -m pytest -m "not whole" --cov=colorlib --cov-fail-under=95
+	@echo "==> Whole lessons and runs, also in a browser where there is one"
+	@$(BIN)/python -m pytest -m whole
 	@echo "==> Every notebook, cell by cell (ci profile)"
 	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(BIN)/python -m pytest \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/

@@ -77,10 +77,11 @@ class PatchDiscriminator(nn.Module):
     Args:
         width: channels of the first layer; each further layer has twice as many, at most 8 times.
         layers: convolutions of stride 2.
-        norm: "batch", or "none" for WGAN-GP, whose penalty is on each picture by itself.
+        norm: "batch" as published, or "none": each picture is judged by itself, which WGAN-GP's
+            penalty needs, and which teaches G less color noise (it is the recipes' default).
 
-    Reference: Isola et al. 2017, section 3.2.2. The first layer has no batch norm: it would erase
-    the mean color, by which a fake is often known.
+    Reference: Isola et al. 2017, section 3.2.2. The first layer never has batch norm: it would
+    erase the mean color, by which a fake is often known.
     """
 
     def __init__(self, width: int = 64, layers: int = 3, norm: str = "batch"):

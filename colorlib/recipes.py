@@ -31,16 +31,18 @@ class TrainConfig:
     generator_width: int = 32  # channels
     discriminator: Literal["image", "patch"] = "patch"  # one score a picture, or one a patch
     discriminator_width: int = 16  # channels of the patch discriminator's first layer
-    discriminator_layers: int = 2  # strided layers of the patch discriminator: it sees 34 pixels
+    discriminator_layers: int = 3  # strided layers of the patch discriminator: it sees 70 pixels
+    discriminator_norm: Literal["batch", "none"] = "none"  # see `PatchDiscriminator`
 
     adversarial: Literal["bce", "lsgan", "hinge", "wgan_gp", "none"] = "bce"
     reconstruction: Literal["l1", "l2", "none"] = "l1"
-    lambda_reconstruction: float = 30.0  # weight of the reconstruction beside the adversarial loss
+    lambda_reconstruction: float = 40.0  # weight of the reconstruction beside the adversarial loss
     lambda_penalty: float = 10.0  # weight of WGAN-GP's penalty, as in the paper
 
-    warm_up: float = 0.7  # share of the budget in which G learns the reconstruction alone
+    warm_up: float = 0.65  # share of the budget in which G learns the reconstruction alone
     warm_up_learning_rate: float = 4e-3  # Adam's step while it does
-    learning_rate: float = 1e-4  # Adam's step of both players while they play
+    learning_rate: float = 5e-4  # Adam's step of G while they play
+    d_learning_rate: float = 2e-3  # and that of D
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
     is_annealed: bool = True  # the learning rate falls to 0 along a cosine, in each stage
     d_every: int = 1  # D learns on every d_every-th step
@@ -78,8 +80,9 @@ class TrainConfig:
             raise ValueError(f"zoom must be 1 or more, got {self.zoom}")
         if self.size % 16 or self.size < 32:
             raise ValueError(f"size must be a multiple of 16, from 32 on; got {self.size}")
-        if self.adversarial == "wgan_gp" and self.discriminator == "image":
-            raise ValueError("wgan_gp needs discriminator patch: the image one has batch norm")
+        has_norm = self.discriminator == "image" or self.discriminator_norm == "batch"
+        if self.adversarial == "wgan_gp" and has_norm:
+            raise ValueError("wgan_gp needs discriminator patch with discriminator_norm none")
         for name in ("batch", "d_every", "g_every", "discriminator_width", "discriminator_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
@@ -89,6 +92,14 @@ class TrainConfig:
 
 WARM = TrainConfig()
 RECONSTRUCTION_ONLY = replace(WARM, adversarial="none", warm_up=1.0)
+PIX2PIX = replace(
+    WARM,
+    lambda_reconstruction=100.0,
+    warm_up=0.0,
+    learning_rate=2e-4,
+    d_learning_rate=2e-4,
+    discriminator_norm="batch",
+)
 RECIPES: dict[str, TrainConfig] = {
     "tutorial": replace(
         WARM,
@@ -101,16 +112,25 @@ RECIPES: dict[str, TrainConfig] = {
         discriminator="image",
         reconstruction="none",
         warm_up=0.0,
+        learning_rate=1e-4,
+        d_learning_rate=1e-4,
         is_annealed=False,
         g_every=2,
         share_forward=False,
     ),
     "l1": RECONSTRUCTION_ONLY,
     "l2": replace(RECONSTRUCTION_ONLY, reconstruction="l2"),
-    "gan": replace(WARM, reconstruction="none", warm_up=0.0, learning_rate=2e-4),
-    "pix2pix": replace(WARM, lambda_reconstruction=100.0, warm_up=0.0, learning_rate=2e-4),
+    "gan": replace(PIX2PIX, reconstruction="none"),
+    "pix2pix": PIX2PIX,
     "warm": WARM,
     "lsgan": replace(WARM, adversarial="lsgan"),
     "hinge": replace(WARM, adversarial="hinge"),
-    "wgan_gp": replace(WARM, adversarial="wgan_gp", betas=(0.0, 0.9), precision="float32"),
+    "wgan_gp": replace(
+        WARM,
+        adversarial="wgan_gp",
+        learning_rate=1e-4,
+        d_learning_rate=1e-4,
+        betas=(0.0, 0.9),
+        precision="float32",
+    ),
 }

@@ -41,7 +41,7 @@ class Players:
         self.discriminator = self.optimizer_d = None
         if config.adversarial != "none":
             self.discriminator = self._place(discriminator or make_discriminator(config))
-            self.optimizer_d = self._adam(self.discriminator, config.learning_rate, config.betas)
+            self.optimizer_d = self._adam(self.discriminator, config.d_learning_rate, config.betas)
         self.is_warming_up = config.warm_up > 0
         self.optimizer_g = self._generator_optimizer()
         self.dtype = choose_precision(config.precision, self.device)
@@ -74,11 +74,8 @@ class Players:
     def anneal(self, share: float) -> None:
         """Set the learning rates for a stage of which this share (0..1) has passed."""
         factor = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0))
-        rate = (
-            self.config.warm_up_learning_rate if self.is_warming_up else self.config.learning_rate
-        )
         for optimizer in filter(None, (self.optimizer_g, self.optimizer_d)):
-            optimizer.param_groups[0]["lr"] = rate * factor
+            optimizer.param_groups[0]["lr"] = factor * optimizer.defaults["lr"]
 
     def autocast(self) -> torch.autocast:
         """Compute in the run's precision; the losses stay in float32."""
@@ -222,11 +219,11 @@ def make_generator(config: TrainConfig) -> nn.Module:
 
 
 def make_discriminator(config: TrainConfig) -> nn.Module:
-    """The discriminator that a configuration names; without batch norm for WGAN-GP."""
+    """The discriminator that a configuration names."""
     if config.discriminator == "image":
         return ImageDiscriminator(config.size)
-    norm = "none" if config.adversarial == "wgan_gp" else "batch"
-    return PatchDiscriminator(config.discriminator_width, config.discriminator_layers, norm)
+    width, layers = config.discriminator_width, config.discriminator_layers
+    return PatchDiscriminator(width, layers, config.discriminator_norm)
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

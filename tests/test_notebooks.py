@@ -59,17 +59,10 @@ def test_nothing_finished_is_called_unfinished():
         assert faults(name, read(name)), f"{name} is finished: take it out of UNFINISHED"
 
 
-def test_the_quickest_lesson_runs_without_its_solutions(tmp_path):
-    lessons = {name: read(name) for name in names()}
-    with_exercises = {
-        name: lesson.metadata.get("colorlib", {}).get("seconds", 1e9)
-        for name, lesson in lessons.items()
-        if any("solution" in tags(cell) for cell in lesson.cells)
-    }
-    if not with_exercises:
-        pytest.skip("no lesson has a solution")
-    quickest = min(with_exercises, key=with_exercises.get)
-    notebooks.run(notebooks.without_solutions(lessons[quickest]), tmp_path, "ci", strict=False)
+@pytest.mark.whole
+@pytest.mark.parametrize("name", names())
+def test_the_learners_copy_runs_to_its_end(name, tmp_path):
+    notebooks.run(notebooks.without_solutions(read(name)), tmp_path, "ci", strict=False)
 
 
 # --- the rules: a lesson without faults, broken in one place after the other ---

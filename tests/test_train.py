@@ -117,7 +117,7 @@ class TestSteps:
 
     def test_d_learns_to_tell_and_g_to_pass(self):
         torch.manual_seed(0)
-        config = small("pix2pix", learning_rate=1e-3)
+        config = small("pix2pix", learning_rate=1e-3, d_learning_rate=1e-3)
         players, (L, ab) = Players(config), batch_for(config)
         before = generator_step(players, L, ab)
         first = discriminator_step(players, L, ab)
@@ -552,7 +552,8 @@ class TestFailures:
             ({"generator_width": 1}, "generator_width must be 2 or more"),
             ({"size": 100}, "a multiple of 16"),
             ({"generator": "Unet"}, "generator is one of UNet, StridedUNet; got 'Unet'"),
-            ({"adversarial": "wgan_gp", "discriminator": "image"}, "the image one has batch norm"),
+            ({"adversarial": "wgan_gp", "discriminator": "image"}, "discriminator_norm none"),
+            ({"adversarial": "wgan_gp", "discriminator_norm": "batch"}, "discriminator_norm none"),
             ({"zoom": 0.5}, "zoom must be 1 or more"),
         ],
     )
@@ -593,7 +594,8 @@ class TestPrecision:
 
 
 def test_the_learning_rate_is_annealed_in_each_stage():
-    config = small("warm", steps=10, warm_up=0.6, warm_up_learning_rate=1e-3, learning_rate=1e-4)
+    rates = {"warm_up_learning_rate": 1e-3, "learning_rate": 1e-4, "d_learning_rate": 3e-4}
+    config = small("warm", steps=10, warm_up=0.6, **rates)
     players = Players(config)
     loop = Loop(players, Batches(Pictures(8), config, players.device), None, None)
     loop.resume()
@@ -605,7 +607,7 @@ def test_the_learning_rate_is_annealed_in_each_stage():
     assert rates[3] == pytest.approx(1e-3 / 2)
     assert rates[6] == pytest.approx(1e-4)
     assert rates[8] == pytest.approx(1e-4 / 2)
-    assert players.optimizer_d.param_groups[0]["lr"] == rates[-1]
+    assert players.optimizer_d.param_groups[0]["lr"] == pytest.approx(3 * rates[-1])
 
 
 def test_every_recipe_trains_a_little():
@@ -627,6 +629,7 @@ def test_the_tutorial_is_line_nine():
     assert (tutorial.generator_width, tutorial.size, tutorial.fit) == (64, 256, "stretch")
 
 
+@pytest.mark.whole
 def test_the_tutorial_at_full_size_on_five_photos(tmp_path):
     """The full networks at 256 pixels, with a last batch of one: train, stop, resume, test."""
     config = replace(RECIPES["tutorial"], epochs=1)
