@@ -104,6 +104,42 @@ def test_classes_and_values_are_examined_as_they_are():
     assert module.judge(Done).kind == "right"
 
 
+def forgetful(x):
+    """Return twice x, of shape (...)."""
+    print(2 * x[..., :])
+
+
+class Forgetful:
+    def forward(self):
+        self.result = 1
+
+
+class Unfinished(Forgetful):
+    def forward(self):
+        result = ...  # noqa: F841
+
+    def other(self):
+        return 1
+
+
+def unfinished(x):
+    doubled = ...  # noqa: F841
+
+
+def test_a_forgotten_return_is_named_but_not_in_a_stub():
+    @Check
+    def module(answer):
+        filled(answer().forward())
+        return "it answers."
+
+    verdict = double.judge(forgetful)
+    assert verdict == ("wrong", "`forgetful` returns None; did you forget `return`?")
+    verdict = module.judge(Forgetful)
+    assert verdict == ("wrong", "a method of `Forgetful` returns None; did you forget `return`?")
+    assert double.judge(unfinished).kind == module.judge(Unfinished).kind == "not done"
+    assert double.judge(lambda x: None).kind == "not done"
+
+
 def test_random_numbers_stay_as_they_were():
     def draw():
         return random.random(), np.random.rand(), torch.rand(()).item()

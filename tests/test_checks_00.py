@@ -55,6 +55,8 @@ WRONG = {
         (lambda rgb: rgb_to_lab(rgb)[:, 1:2] / 100, "channel 1, a*"),
         (lambda rgb: rgb.mean(dim=1, keepdim=True), "mean of R, G and B"),
         (gray_from_luma, "luma"),
+        (lambda rgb: rgb_to_lab(rgb / 255)[:, :1] / 100, "do not divide rgb by 255"),
+        (lambda rgb: gray_from_luma(rgb) / 255, "television's gray, not L*"),
         (lambda rgb: gray_from_lightness(rgb.float()), "not for uint8"),
         (lambda rgb: 1 - gray_of(rgb), "take channel 0"),
         (lambda rgb: "gray", "return a tensor"),
@@ -72,7 +74,10 @@ WRONG = {
             lambda L, ab: torch.cat([100 * L, 110 * enlarged(L, ab, mode="bilinear")], dim=1),
             "that is Lab",
         ),
-        (lambda L, ab: L_ab_to_rgb(L, 110 * enlarged(L, ab, mode="bilinear")), "as it is scaled"),
+        (
+            lambda L, ab: L_ab_to_rgb(L, 110 * enlarged(L, ab, mode="bilinear")),
+            "do not multiply ab",
+        ),
         (lambda L, ab: L_ab_to_rgb(L, ab).numpy(), "agree"),
         (lambda L, ab: join(L, ab).numpy(), "return a tensor"),
     ],
@@ -83,11 +88,14 @@ WRONG = {
         (lambda predicted, real: 100 * color_kept(predicted, real), "percent"),
         (lambda predicted, real: color_kept(predicted, real).mean(), "one number"),
         (lambda predicted, real: color_kept(predicted, real) ** 2, "divide colorfulness"),
+        (lambda predicted, real: color_kept(predicted, real).clamp(max=1), "do not cut at 1"),
     ],
     "known_or_invented": [
         (VERDICT | {"the balloon of a painted scene": "known"}, "a coin"),
         (VERDICT | {"the grass of a painted scene": "invented"}, "grass is green"),
         (VERDICT | {"a parked car": "known"}, "many paints"),
+        (VERDICT | {"the photographer's coat": "known"}, "navy"),
+        (VERDICT | {"a parked car": ...}, "still open: a parked car"),
         (VERDICT | {"a parked car": "perhaps"}, 'write "known" or "invented"'),
         ({"a parked car": "invented"}, "missing"),
         (["known", "invented"], "keep the dictionary"),
@@ -100,8 +108,8 @@ def test_check(check, answer, words):
     judge(check, answer, words)
 
 
-def test_a_half_filled_dictionary_is_not_done():
-    verdict = checks.known_or_invented.judge(VERDICT | {"a parked car": ...})
+def test_an_empty_dictionary_is_not_done():
+    verdict = checks.known_or_invented.judge(dict.fromkeys(VERDICT, ...))
     assert verdict.kind == "not done"
 
 

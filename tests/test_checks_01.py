@@ -59,10 +59,28 @@ def swap_in_yuv(light_from, color_from):
     return yuv_to_rgb(torch.cat([rgb_to_yuv(light_from)[:, :1], rgb_to_yuv(color_from)[:, 1:]], 1))
 
 
+def yuv_in_place(rgb):
+    red, green, blue = rgb[:, 0], rgb[:, 1], rgb[:, 2]
+    red *= 0.299
+    luma = red + 0.587 * green + 0.114 * blue
+    return torch.stack([luma, 0.492111 * (blue - luma), 0.877283 * (red - luma)], dim=1)
+
+
+def gamma_in_place(stored):
+    dark = stored <= 0.04045
+    stored[~dark] = ((stored[~dark] + 0.055) / 1.055) ** 2.4
+    stored[dark] = stored[dark] / 12.92
+    return stored
+
+
 def swap_in_place(light_from, color_from):
     swapped = swap_chroma(light_from, color_from)
     light_from *= 0
     return swapped
+
+
+def swap_scaled(light_from, color_from):
+    return L_ab_to_rgb(100 * rgb_to_L_ab(light_from)[0], rgb_to_L_ab(color_from)[1])
 
 
 def without_return_to_rgb(light_from, color_from):
@@ -89,6 +107,7 @@ WRONG = {
         (lambda rgb: to_yuv(rgb)[:, [0, 2, 1]], "exchanged"),
         (lambda rgb: to_yuv(rgb) * torch.tensor([1, -1, -1]).view(3, 1, 1), "a sign"),
         (unscaled, "0.492111 for U"),
+        (yuv_in_place, "changes the tensor"),
         (lambda rgb: to_yuv(rgb) * torch.tensor([1, 2, 1]).view(3, 1, 1), "U is not"),
         (lambda rgb: to_yuv(rgb) * torch.tensor([1, 1, 2]).view(3, 1, 1), "V is not"),
     ],
@@ -101,6 +120,7 @@ WRONG = {
         (lambda stored: stored / 12.92, "everywhere"),
         (lambda stored: stored**2.4, "0.055"),
         (if_on_a_tensor, "ambiguous"),
+        (gamma_in_place, "right numbers, but your function changes its input"),
     ],
     "swap_chroma": [
         (lambda first, second: first, "take ab from the second"),
@@ -108,7 +128,10 @@ WRONG = {
         (lambda first, second: swap_chroma(second, first), "other way around"),
         (without_return_to_rgb, "go back"),
         (swap_in_yuv, "in YUV"),
-        (swap_in_place, "changes the pictures"),
+        (swap_in_place, "changes the tensor"),
+        (lambda first, second: torch.cat([first[:, :1], second[:, 1:]], 1), "slices of RGB"),
+        (lambda first, second: L_ab_to_rgb(first[:, :1], second[:, 1:]), "slices of RGB"),
+        (swap_scaled, "agree on the scale"),
         (lambda first, second: (first + second) / 2, "is not L of the first"),
     ],
     "choose_space": [
@@ -117,6 +140,7 @@ WRONG = {
         (SPACES | {"screen": "YUV"}, "three lamps"),
         (SPACES | {"judge": "HSV"}, "distance"),
         (SPACES | {"judge": "CMYK"}, "none of"),
+        (SPACES | {"judge": ...}, "still open: judge"),
         ({"leaves": "HSV"}, "no answer for"),
         ("HSV", "dictionary"),
     ],
@@ -128,7 +152,6 @@ def test_check(check, answer, words):
     judge(check, answer, words)
 
 
-def test_an_answer_still_open_is_not_done():
-    """A dictionary with one ... left counts as a stub, not as a mistake."""
-    verdict = checks.choose_space.judge(SPACES | {"judge": ...})
+def test_an_empty_dictionary_is_not_done():
+    verdict = checks.choose_space.judge(dict.fromkeys(SPACES, ...))
     assert verdict.kind == "not done"

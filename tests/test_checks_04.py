@@ -64,6 +64,27 @@ class Behind(MyUp):
         return torch.cat([skip, self.enlarge(below)], dim=0)
 
 
+class WithoutDim(MyUp):
+    def forward(self, below, skip):
+        return self.mix(torch.cat([skip, self.enlarge(below)]))
+
+
+class NotEnlarged(MyUp):
+    def forward(self, below, skip):
+        return self.mix(torch.cat([skip, below], dim=1))
+
+
+class WithoutBias(MyUp):
+    def __init__(self, in_channels, out_channels):
+        super().__init__(in_channels, out_channels)
+        self.enlarge = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False)
+
+
+class WithoutReturn(MyUp):
+    def forward(self, below, skip):
+        self.mix(torch.cat([skip, self.enlarge(below)], dim=1))
+
+
 class LargeWindow(MyUp):
     def __init__(self, in_channels, out_channels):
         super().__init__(in_channels, out_channels)
@@ -84,6 +105,15 @@ class NotMixed(MyUp):
 def with_black(L, multiple):
     height, width = L.shape[-2:]
     return functional.pad(L, (0, -width % multiple, 0, -height % multiple))
+
+
+def reflected(L, multiple):
+    height, width = L.shape[-2:]
+    return functional.pad(L, (0, -width % multiple, 0, -height % multiple), mode="reflect")
+
+
+def sixteen(L, multiple):
+    return pad_to_multiple(L, 16)
 
 
 def always_more(L, multiple):
@@ -133,6 +163,10 @@ WRONG = {
         (NoSkip, "another skip gives the same"),
         (Added, "side by side (not added)"),
         (Behind, "dim=0"),
+        (WithoutDim, "dim=1"),
+        (NotEnlarged, "was `below` enlarged"),
+        (WithoutBias, "has a bias"),
+        (WithoutReturn, "did you forget `return`?"),
         (LargeWindow, "kernel_size=2 and stride=2"),
         (NotLearned, "ConvTranspose2d"),
         (NotMixed, "mixed, it should be"),
@@ -148,7 +182,9 @@ WRONG = {
         ("140", "a number of pixels"),
     ],
     "pad_to_multiple": [
-        (with_black, "replicate"),
+        (with_black, "black"),
+        (reflected, "the last one again"),
+        (sixteen, "not 16"),
         (always_more, "a whole multiple more"),
         (remainder, "what is missing"),
         (mixed_up, "mixed up"),

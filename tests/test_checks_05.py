@@ -90,6 +90,10 @@ def logit_slope(logits, label):
     return torch.sigmoid(logits) - label
 
 
+def overflowing(logits, label):
+    return torch.exp(logits) / (1 + torch.exp(logits)) - label
+
+
 def slope_of_sigmoid(logits, label):
     return torch.sigmoid(logits) * (1 - torch.sigmoid(logits))
 
@@ -119,6 +123,33 @@ def all_scores(network, L, ab):
 
 def in_eval_mode(network, L, ab):
     return leak(network.eval(), L, ab)
+
+
+def eval_mode_undone(network, L, ab):
+    together = network(L, ab)[:1]
+    alone = network.eval()(L[:1], ab[:1])
+    network.train()
+    return (together - alone).abs().max().item()
+
+
+def difference_map(network, L, ab):
+    return network(L, ab)[:1] - network(L[:1], ab[:1])
+
+
+def second_alone(network, L, ab):
+    return (network(L, ab)[:1] - network(L[1:2], ab[1:2])).abs().max().item()
+
+
+def without_batch(network, L, ab):
+    return (network(L, ab)[:1] - network(L[0], ab[0])).abs().max().item()
+
+
+def only_L(network, L, ab):
+    return (network(L, ab)[:1] - network(L[:1], ab)).abs().max().item()
+
+
+def norm(network, L, ab):
+    return difference_map(network, L, ab).norm().item()
 
 
 def the_same_twice(network, L, ab):
@@ -158,17 +189,37 @@ WRONG = {
         (lambda logits, label: label - torch.sigmoid(logits), "you get 0.5"),
         (lambda logits, label: torch.sigmoid(logits) - 1, "the label must enter"),
         (slope_of_sigmoid, "you get 0.25"),
-        (sign_only, "not from -40 to 40"),
+        (sign_only, "not from -100 to 100"),
+        (overflowing, "torch.sigmoid"),
     ],
     "leak": [
         (without_abs, "take the absolute value"),
         (mean_change, "take the largest change"),
         (all_scores, "take only [:1]"),
         (in_eval_mode, "eval mode"),
+        (eval_mode_undone, "eval mode"),
+        (difference_map, ".abs().max()"),
+        (second_alone, "the second picture"),
+        (without_batch, "takes batches"),
+        (only_L, "different numbers"),
+        (norm, "not 2.24"),
         (the_same_twice, "no leak where there is one"),
-        (lambda network, L, ab: 0.5, "you get 0.5"),
+        (lambda network, L, ab: 0.5, "not 0.5"),
     ],
 }
+
+
+def reversing(layers):
+    layers.reverse()
+    field = 1
+    for kernel, stride in layers:
+        field = (field - 1) * stride + kernel
+    return field
+
+
+def test_an_answer_that_turns_its_list_around_spoils_nothing():
+    for answer in (reversing, pixels_seen):
+        assert checks.pixels_seen.judge(answer).kind == "right"
 
 
 @pytest.mark.parametrize("check, answer, words", cases(checks, RIGHT, WRONG))

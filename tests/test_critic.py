@@ -94,6 +94,18 @@ def test_gradient_map_is_bright_where_the_critic_looks():
     assert (strength[:, 0, 4, 7] == 1).all()
 
 
+def test_a_ring_lies_beside_its_mask_and_the_strength_on_it_is_relative():
+    mask = torch.zeros(1, 1, 9, 9, dtype=torch.bool)
+    mask[..., 4, 4] = True
+    assert measures.ring(mask, 2).sum() == 24
+    strength = torch.ones(1, 1, 9, 9)
+    strength[..., 4, 4] = 19
+    assert measures.times_mean(strength, mask) == pytest.approx(19 * 81 / 99)
+    assert measures.times_mean(strength, measures.ring(mask, 2)) == pytest.approx(81 / 99)
+    blurred = measures.smooth(strength, 3)
+    assert blurred.max() == 1 and blurred[..., 3, 3] == blurred[..., 4, 4] > blurred[..., 0, 0]
+
+
 def test_drawings():
     picture = torch.zeros(3, 64, 64, dtype=torch.uint8)
     figure = measures.draw_window(picture, PatchDiscriminator(1, 1), 0, 1)

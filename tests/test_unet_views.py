@@ -86,4 +86,5 @@ def test_all_figures_can_be_drawn():
     unet_views.draw_squares(L[0], [(14, 18), (9, 22), (4, 28)])
     unet_views.draw_maps(network, L, channels=2)
     unet_views.draw_look(network, L, 16, 16)
-    unet_views.draw_cuts(network, L, ab, 0, bottom=True, skip_0=True)
+    for cut in unet_views.CUTS:
+        unet_views.draw_cuts(network, L, ab, 0, cut)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torch.nn import functional
 
 from colorlib.color import AB_SCALE, L_ab_to_rgb
 from colorlib.discriminator import PatchDiscriminator, receptive_field
@@ -277,3 +278,20 @@ def gradient_map(critic: nn.Module, L: Tensor, ab: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(picture_scores(critic, L, ab).sum(), ab)
     strength = gradient.norm(dim=1, keepdim=True)
     return strength / strength.amax(dim=(2, 3), keepdim=True)
+
+
+def ring(mask: Tensor, width: int) -> Tensor:
+    """Find the pixels up to `width` beside a mask (B, 1, H, W) of bools, across or diagonally."""
+    grown = functional.max_pool2d(mask.float(), 2 * width + 1, stride=1, padding=width)
+    return grown.bool() & ~mask
+
+
+def times_mean(strength: Tensor, mask: Tensor) -> float:
+    """Say how strong maps (B, 1, H, W) are on a mask, in multiples of their picture's mean."""
+    return (strength / strength.mean(dim=(2, 3), keepdim=True))[mask].mean().item()
+
+
+def smooth(strength: Tensor, width: int = 9) -> Tensor:
+    """Blur maps (B, 1, H, W), so that regions show; each is scaled to 1 at its brightest."""
+    blurred = functional.avg_pool2d(strength, width, 1, width // 2, count_include_pad=False)
+    return blurred / blurred.amax(dim=(2, 3), keepdim=True)

@@ -44,7 +44,8 @@ def draw_unet(width: int = 64, depth: int = 4, size: int = 256) -> Figure:
 
 def draw_players() -> Figure:
     """Draw the two players: the painter G colors a gray photo, the critic D judges the colors."""
-    figure, axes = blank((11, 4.6), (0, 11), (-0.4, 4.2))
+    figure, axes = blank((11, 4.6), (0, 11), (-0.6, 4.0))
+    box(axes, (1.2, 3.3), "photo", INK)
     box(axes, (1.2, 1.1), "gray photo\nL", INK)
     box(axes, (4.2, 1.1), "painter\nG", GENERATOR)
     box(axes, (7.0, 1.1), "painted colors\nfake ab", FAKE)
@@ -54,12 +55,13 @@ def draw_players() -> Figure:
     arrow(axes, (5.2, 1.1), (6.0, 1.1))
     arrow(axes, (7.6, 1.62), (8.8, 2.1), color=FAKE)
     arrow(axes, (7.6, 2.78), (8.8, 2.4), color=REAL)
-    arrow(axes, (1.2, 1.62), (6.0, 3.3), bend=-0.25, color=PALE)
-    axes.text(1.9, 3.2, "colors of the\nsame photo", ha="center", color="#666666")
-    question = "sees L and ab:\nreal or fake?"
-    axes.text(9.8, 1.62, question, ha="center", va="top")
-    arrow(axes, (9.8, 0.8), (4.2, 0.55), bend=-0.16, color=GENERATOR, linestyle="--")
-    axes.text(5.2, -0.22, "which colors would have fooled D?", ha="center")
+    arrow(axes, (1.2, 2.78), (1.2, 1.62))
+    arrow(axes, (2.2, 3.3), (6.0, 3.3), color=REAL)
+    axes.text(1.35, 2.2, "its lightness", va="center")
+    axes.text(4.1, 3.4, "its colors", ha="center", va="bottom")
+    axes.text(9.8, 2.8, "sees L and ab:\nreal or fake?", ha="center", va="bottom")
+    arrow(axes, (9.8, 1.68), (4.2, 0.58), bend=-0.4, color=GENERATOR, linestyle="--")
+    axes.text(7.0, -0.4, "which colors would have fooled D?", ha="center", va="center")
     return figure
 
 

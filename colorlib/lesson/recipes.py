@@ -2,7 +2,7 @@
 
     python -m colorlib.lesson.recipes
 
-trains what is not there yet, writes `data/results/scenes.json`, and puts the table into README.md.
+trains what is not there yet, writes `data/results/`, and puts the table into README.md.
 """
 
 import json
@@ -10,19 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
-import torch
 import tyro
 from PIL import Image, ImageDraw, ImageFont
 from tabulate import tabulate
-from torch import Tensor
-from torch.utils.data import Dataset
+from torch import Tensor, nn
 
-from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
-from colorlib.evaluate import COLUMNS, compare, evaluate_run, write_picture
-from colorlib.files import environment, load_generator, read_config, read_history, write_json
-from colorlib.lesson import ROOT, put_between
+from colorlib.evaluate import (
+    COLUMNS,
+    colorfulness,
+    compare,
+    evaluate_run,
+    gray_baseline,
+    to_image,
+    write_picture,
+)
+from colorlib.files import load_generator, read_history, write_json
+from colorlib.lesson import ROOT, brown, put_between
 from colorlib.photos import open_data
 from colorlib.recipes import RECIPES
+from colorlib.scenes import SceneDataset
 from colorlib.train import train
 
 METRICS = ("psnr_ab", "ciede2000", "colorfulness", "committed")
@@ -33,6 +39,7 @@ LEAN = {
     "batch": 16,
     "is_flipped": True,
 }
+VALIDATION_SEED = 2_000_000  # of scenes that are neither trained nor tested on
 
 
 @dataclass
@@ -43,44 +50,105 @@ class Matrix:
     """Which recipes."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Which seeds."""
+    lambdas: tuple[float, ...] = (0.0, 10.0, 120.0, 400.0)
+    """`warm` is also trained with these weights of its reconstruction, on two seeds."""
     seconds: float = 90.0
     """How long each run trains."""
     runs: Path = ROOT / "runs" / "recipes"
     """Where the runs' folders lie."""
-    out: Path = ROOT / "data" / "results" / "scenes.json"
-    """The file to write."""
+    out: Path = ROOT / "data" / "results"
+    """The folder to write to: scenes.json, scenes.png, scenes/, brown.json."""
     readme: Path = ROOT / "README.md"
     """The page whose table is renewed."""
 
     def run(self) -> None:
         """Train, test, write down."""
-        train_data, test_data = open_data("scenes", size=LEAN["size"], seed=0)
-        results = []
-        for seed in self.seeds:
-            for recipe in self.recipes:
-                config = replace(RECIPES[recipe], **LEAN, seconds=self.seconds, seed=seed)
-                folder = self.runs / f"{recipe}-{seed}"
-                train(config, train_data, folder, samples=test_data.rgb[:8])
-                if not (folder / "metrics.json").exists():
-                    evaluate_run(folder, train_data, test_data)
-                row = json.loads((folder / "metrics.json").read_text("utf-8"))["rows"]["generator"]
-                last = read_history(folder / "history.csv")[-1]
-                results.append({"recipe": recipe, "seed": seed, "steps": last["step"], **row})
-                print(f"{recipe}, seed {seed}: {show(row)}")
-        write_json(
-            self.out,
-            {
-                "environment": environment(),
-                "seconds": self.seconds,
-                "config": read_config(folder / "config.json"),
-                "baselines": compare({}, test_data, train_data),
-                "runs": results,
-            },
-        )
-        folders = {recipe: self.runs / f"{recipe}-{self.seeds[0]}" for recipe in self.recipes}
-        sheet = comparison_sheet(folders, test_data)
-        write_picture(self.out.with_suffix(".png"), sheet)
-        put_between(self.readme, "recipes", recipes_table(json.loads(self.out.read_text("utf-8"))))
+        data = open_data("scenes", size=LEAN["size"], seed=0)
+        results = [
+            {"recipe": recipe, "seed": seed} | self.learn(f"{recipe}-{seed}", recipe, data, seed)
+            for seed in self.seeds
+            for recipe in self.recipes
+        ]
+        record = json.loads((self.runs / f"l1-{self.seeds[0]}" / "config.json").read_text("utf-8"))
+        table = {
+            "environment": record["environment"],
+            "seconds": self.seconds,
+            "config": record["config"],
+            "baselines": compare({}, data[1], data[0]),
+            "runs": results,
+        }
+        write_json(self.out / "scenes.json", table)
+        put_between(self.readme, "recipes", recipes_table(table))
+        self.record_brown(data)
+
+    def learn(
+        self, name: str, recipe: str, data: tuple, seed: int, **changes: float | None
+    ) -> dict:
+        """Make sure that a run is there, trained and tested; return its steps and metrics."""
+        changes = {"seconds": self.seconds, "seed": seed} | changes
+        config = replace(RECIPES[recipe], **LEAN, **changes)
+        folder = self.runs / name
+        train(config, data[0], folder, samples=data[1].rgb[:8])
+        if not (folder / "metrics.json").exists():
+            evaluate_run(folder, *data)
+        row = json.loads((folder / "metrics.json").read_text("utf-8"))["rows"]["generator"]
+        print(f"{name}: {show(row)}")
+        return {"steps": read_history(folder / "history.csv")[-1]["step"], **row}
+
+    def record_brown(self, data: tuple) -> None:
+        """Write what lesson 08 needs: pictures, the balloons' chroma, other λ, the cheap rival."""
+        test = data[1]
+        sweep = self.learn_other_lambdas(data)
+        names = [f"{recipe}-{seed}" for seed in self.seeds for recipe in self.recipes]
+        names += [f"lambda-{row['lambda']:g}-{row['seed']}" for row in sweep]
+        shown = brown.large_balloons(test.labels, 8)
+        rows, balloons = {"gray": brown.paint(gray_baseline, test.rgb)[shown]}, {}
+        for name in names:
+            rgb = brown.paint(self.generator(name), test.rgb)
+            rows[name], balloons[name] = rgb[shown], brown.balloon_row(rgb, test)
+        rows["real"], balloons["real"] = test.rgb[shown] / 255, brown.balloon_row(test.rgb, test)
+        self.write_pictures(rows)
+        validation = SceneDataset(len(test), LEAN["size"], VALIDATION_SEED)
+        content = {
+            "scenes": shown.tolist(),
+            "balloons": balloons,
+            "lambdas": sweep,
+            "validation_colorfulness_real": colorfulness(validation.rgb).mean().item(),
+            "factors": [
+                {"seed": seed} | row
+                for seed in self.seeds
+                for row in brown.factor_rows(self.generator(f"l1-{seed}"), validation, test)
+            ],
+        }
+        write_json(self.out / "brown.json", content)
+
+    def learn_other_lambdas(self, data: tuple) -> list[dict]:
+        """Train `warm` with other λ, for as many steps as it took with its own."""
+        others = sorted(set(self.lambdas) - {RECIPES["warm"].lambda_reconstruction})
+        sweep = []
+        for seed in self.seeds[:2]:
+            steps = read_history(self.runs / f"warm-{seed}" / "history.csv")[-1]["step"]
+            budget = {"seconds": None, "steps": steps}
+            for value in others:
+                name = f"lambda-{value:g}-{seed}"
+                row = self.learn(name, "warm", data, seed, lambda_reconstruction=value, **budget)
+                sweep.append({"lambda": value, "seed": seed} | row)
+        return sweep
+
+    def write_pictures(self, rows: dict[str, Tensor]) -> None:
+        """Write the sheet of all recipes; and rows of pictures, of some runs on their own."""
+        first = {recipe: f"{recipe}-{self.seeds[0]}" for recipe in self.recipes}
+        others = ("gray", "real", "warm-", "lambda-")  # more would be too large for a repository
+        for name, rgb in rows.items():
+            if name in first.values() or name.startswith(others):
+                brown.write_row(self.out / "scenes" / f"{name}.jpg", rgb)
+        sheet = {"gray": "gray"} | first | {"real": "real"}
+        sheet = {title: rows[name][:6] for title, name in sheet.items()}
+        write_picture(self.out / "scenes.png", draw_rows(sheet))
+
+    def generator(self, name: str) -> nn.Module:
+        """The trained generator of a run."""
+        return load_generator(self.runs / name / "generator.safetensors")
 
 
 def show(row: dict) -> str:
@@ -109,36 +177,24 @@ def recipes_table(results: dict, style: str = "github") -> str:
     return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
 
 
-def comparison_sheet(folders: dict[str, Path], data: Dataset, count: int = 8) -> Image.Image:
-    """The same test pictures by every recipe, a row each; gray first and the truth last.
+def draw_rows(rows: dict[str, Tensor], scale: int = 2) -> Image.Image:
+    """Draw pictures in named rows.
 
     Args:
-        folders: recipe -> the folder of its run.
-        data: the test data.
-        count: how many pictures.
+        rows: name -> pictures, float rgb (N, 3, H, W), of one shape.
+        scale: how many times larger than they are.
     """
-    rgb = torch.stack([data[i] for i in range(count)])
-    L, real_ab = rgb_to_L_ab(rgb)
-    rows = {"gray": L_ab_to_rgb(L, torch.zeros_like(real_ab))}
-    for recipe, folder in folders.items():
-        rows[recipe] = L_ab_to_rgb(L, load_generator(folder / "generator.safetensors")(L))
-    rows["real"] = rgb / 255
-    return draw_rows(rows)
-
-
-def draw_rows(rows: dict[str, Tensor]) -> Image.Image:
-    """Named rows of pictures, float rgb (N, 3, H, W), as one picture."""
-    left, scale, gap = 110, 2, 4
+    left, gap = 110, 4
     count, _, height, width = next(iter(rows.values())).shape
-    cell = (scale * width + gap, scale * height + gap)
-    sheet = Image.new("RGB", (left + count * cell[0], len(rows) * cell[1]), "white")
+    size = (scale * width, scale * height)
+    across, down = size[0] + gap, size[1] + gap
+    sheet = Image.new("RGB", (left + count * across, len(rows) * down), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(22)
     for row, (name, pictures) in enumerate(rows.items()):
-        draw.text((4, (row + 0.5) * cell[1]), name, fill="black", font=font, anchor="lm")
+        draw.text((4, row * down + size[1] / 2), name, fill="black", font=font, anchor="lm")
         for column, picture in enumerate(pictures):
-            image = Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
-            enlarged = image.resize((scale * width, scale * height), Image.Resampling.NEAREST)
-            sheet.paste(enlarged, (left + column * cell[0], row * cell[1]))
+            enlarged = to_image(picture).resize(size, Image.Resampling.NEAREST)
+            sheet.paste(enlarged, (left + column * across, row * down))
     return sheet
 
 

@@ -10,6 +10,8 @@ a number out of noise; the discriminator D gives any number a logit, above 0 for
 The same seed gives the same frames. Reference: Goodfellow et al. 2014, figure 1 and algorithm 1.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -155,6 +157,18 @@ def generator_turn(players: Players) -> Tensor:
     return loss.detach()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: for networks this small, sharing the work takes longer than it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def play_game(game: ToyGame) -> list[Frame]:
     """Play a game from the start, and keep `game.frames` moments of it and the beginning.
 
@@ -247,14 +261,15 @@ def draw_frame(frame: Frame, game: ToyGame) -> Image.Image:
     upper.plot(AXIS, frame.probability, **LINE["D"], label="D")
     upper.axhline(0.5, color=PALE, linewidth=1)
     upper.set(ylim=(-0.05, 1.05), yticks=[0, 0.5, 1], ylabel='D: how "real"')
-    upper.set_title(
-        f"round {frame.round}: D says {frame.d_real:.2f} to real, {frame.d_fake:.2f} to fake"
+    title = f"round {frame.round}: D says {frame.d_real:.2f} to real, {frame.d_fake:.2f} to fake"
+    upper.set_title(title, loc="left", fontsize=13)
+    upper.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, handlelength=1.2
     )
-    upper.legend(loc="upper left")
     draw_densities(lower, p, q)
     draw_ticks(lower, frame.fake, -0.08, FAKE)
     lower.set(ylim=(-0.15, 1.7 if len(game.centers) == 1 else 1.1))
-    return few_colors(figure)
+    return render(figure)
 
 
 def few_colors(figure: Figure) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -16,7 +17,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from colorlib.color import L_ab_to_rgb, gray_from_lightness
 from colorlib.evaluate import psnr_ab
 from colorlib.generator import GENERATORS, count_parameters
-from colorlib.lesson.figures import FAKE, GENERATOR, INK, PALE, picture_grid
+from colorlib.lesson.figures import FAKE, GENERATOR, PALE, picture_grid
+
+CUTS = {  # the skips cut, by what the reader chooses
+    "nothing": [],
+    **{f"skip {level}": [level] for level in range(4)},
+    **{f"skips {one} and {other}": [one, other] for one, other in combinations(range(4), 2)},
+    "all skips": [0, 1, 2, 3],
+    "the bottom": [],
+}
 
 # --- training in small ---
 
@@ -62,6 +71,8 @@ def keyhole(picture: Tensor, place: tuple[int, int], window: int) -> Tensor:
 def draw_keyholes(rgb: Tensor, places: dict[str, tuple[int, int]], windows: list[int]) -> Figure:
     """Draw places of a picture through gray windows, a row a size; the last row is in color.
 
+    A frame marks the middle pixel.
+
     Args:
         rgb: (3, H, W) uint8.
         places: (row, column) by name.
@@ -72,7 +83,11 @@ def draw_keyholes(rgb: Tensor, places: dict[str, tuple[int, int]], windows: list
     views += [keyhole(color, place, windows[-1]) for place in places.values()]
     rows = [*(f"{window}×{window}" for window in windows), "in color"]
     titles = [f"{name}, {row}" for row in rows for name in places]
-    return picture_grid(views, titles, columns=len(places), height=1.3)
+    figure = picture_grid(views, titles, columns=len(places), height=1.3)
+    for axes, view in zip(figure.axes, views):
+        corner = view.shape[-1] // 2 - 0.5
+        axes.add_patch(Rectangle((corner, corner), 1, 1, fill=False, edgecolor=FAKE, linewidth=2))
+    return figure
 
 
 # --- shapes and costs ---
@@ -168,7 +183,8 @@ def cost_table(
         milliseconds = min(_milliseconds(network, L) for _ in range(repeats))
         numbers = (parameters * 4 / 1e6, billions, milliseconds)
         rows[label] = [f"{parameters:,}", *(f"{number:.3g}" for number in numbers)]
-    columns = ["parameters", "MB", "billion multiplications at 256×256", "ms a picture, here"]
+    time_of = f"ms, {L.shape[-2]}×{L.shape[-1]}"
+    columns = ["parameters", "MB", "billion multiplications, 256×256", time_of]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
@@ -200,28 +216,34 @@ def gradient_span(network: nn.Module, block: str, L: Tensor) -> tuple[int, int]:
 
 def draw_squares(picture: Tensor, spans: list[tuple[int, int]]) -> Figure:
     """Draw spans as nested squares, from level 0 on, over a gray picture (1, H, W)."""
-    figure, axes = plt.subplots(figsize=(3.2, 3.2))
+    width = picture.shape[-1]
+    figure, axes = plt.subplots(figsize=(6, 3.4))
     axes.imshow(picture[0].numpy(), vmin=0, vmax=1)
+    leader = {"arrowstyle": "-", "color": FAKE}
     for level, (first, last) in enumerate(spans):
         side, look = last - first + 1, {"edgecolor": FAKE, "linewidth": 2}
         axes.add_patch(Rectangle((first, first), side, side, fill=False, **look))
-        if level > 1:  # the others are too small for a word
-            look = {"color": "white", "backgroundcolor": INK, "fontsize": 12}
-            axes.text(first + 3, last - 3, f"level {level}: {side}", **look)
+        height = width * (0.9 - 0.2 * level)  # the labels stand beside the picture, level 0 lowest
+        place, text = (1.08 * width, height), f"level {level}: {side} pixels"
+        axes.annotate(
+            text, (last, min(max(height, first), last)), place, va="center", arrowprops=leader
+        )
+    axes.set_xlim(-0.5, 1.8 * width)  # room for the labels
     axes.axis("off")
     return figure
 
 
 def draw_maps(network: nn.Module, L: Tensor, channels: int = 6) -> Figure:
     """Draw the channels that vary most over one picture (1, 1, H, W), a row a level down."""
-    shown = []
+    shown, titles = [], []
     with torch.no_grad():
         made = outputs(network, L)
-    for name in ["first", *(name for name in made if name.startswith("down"))]:
+    for level, name in enumerate(["first", *(name for name in made if name.startswith("down"))]):
         maps = made[name][0]
+        titles += [f"level {level}: {maps.shape[1]}×{maps.shape[2]}", *[""] * (channels - 1)]
         strongest = maps.std(dim=(1, 2)).topk(channels).indices
         shown += [maps[channel] / maps[channel].max() for channel in strongest]
-    return picture_grid(shown, columns=channels, height=1.1)
+    return picture_grid(shown, titles, columns=channels, height=1.3)
 
 
 def where_it_looks(network: nn.Module, L: Tensor, row: int, column: int) -> Tensor:
@@ -283,22 +305,18 @@ def color_with_cuts(
     return ab
 
 
-def draw_cuts(
-    network: nn.Module, L: Tensor, ab: Tensor, scene: int, bottom: bool, **skips: bool
-) -> Figure:
-    """Draw a scene's true colors and those with cuts, and what the cuts cost in dB.
+def draw_cuts(network: nn.Module, L: Tensor, ab: Tensor, scene: int, cut: str) -> Figure:
+    """Draw a scene's true colors and those with a cut, and what the cut costs in dB.
 
     Args:
         network: a StridedUNet.
         L: scenes (N, 1, H, W).
         ab: their true colors (N, 2, H, W).
         scene: which of them.
-        bottom: whether the bottom is cut.
-        **skips: whether each skip is, from level 0 on.
+        cut: a name of `CUTS`.
     """
     L, ab = L[scene : scene + 1], ab[scene : scene + 1]
-    levels = [level for level, is_cut in enumerate(skips.values()) if is_cut]
-    answer = color_with_cuts(network, L, levels, bottom)
+    answer = color_with_cuts(network, L, CUTS[cut], is_bottom_cut=cut == "the bottom")
     lost = psnr_ab(color_with_cuts(network, L, []), ab) - psnr_ab(answer, ab)
     pictures = [L_ab_to_rgb(L, each)[0] for each in (ab, answer)]
-    return picture_grid(pictures, ["truth", f"lost: {lost.item():.1f} dB"], height=1.4)
+    return picture_grid(pictures, ["truth", f"lost: {lost.item():.1f} dB"], height=1.5)

@@ -14,10 +14,12 @@ and are called in the notebook as `checks.best_constant(best_constant)`. An unto
 under which the solutions are run by the tests, a wrong answer raises `Mistake`.
 """
 
+import ast
 import functools
 import inspect
 import os
 import random
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +73,10 @@ class Check:
         try:
             with _own_random_numbers():
                 return Verdict("right", self.examine(_guarded(filled(answer))))
-        except (NotDone, NotImplementedError):
+        except (NotDone, NotImplementedError) as error:
+            if error.args == (None,) and _is_written(answer):
+                place = f"a method of `{name}`" if inspect.isclass(answer) else f"`{name}`"
+                return Verdict("wrong", f"{place} returns None; did you forget `return`?")
             return Verdict("not done", f"`{name}` is still the stub; fill it in, run it again.")
         except Mistake as mistake:
             return Verdict("wrong", str(mistake))
@@ -117,8 +122,24 @@ def require_close(got: Any, wanted: Any, message: str, tolerance: float = 1e-4) 
 def filled(value: Any) -> Any:
     """Return a value that a learner's code gave; where it is None or ..., the stub is untouched."""
     if value is None or value is Ellipsis:
-        raise NotDone
+        raise NotDone(value)
     return value
+
+
+def _is_written(answer: Any) -> bool:
+    """Whether a learner has replaced each `...` in a function, or in a class's methods."""
+    parts = vars(answer).values() if inspect.isclass(answer) else [answer]
+    functions = [part for part in parts if inspect.isfunction(part)]
+    try:
+        sources = [textwrap.dedent(inspect.getsource(function)) for function in functions]
+        nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    except (OSError, SyntaxError):  # no source, or a lambda in the middle of a line
+        return False
+    is_definition = any(isinstance(node, ast.FunctionDef) for node in nodes)
+    dots = [node for node in nodes if isinstance(node, ast.Constant) and node.value is ...]
+    indices = [node.slice for node in nodes if isinstance(node, ast.Subscript)]
+    in_indices = [node for index in indices for node in ast.walk(index) if node in dots]
+    return is_definition and len(dots) == len(in_indices)  # x[..., 0] is no stub
 
 
 def _guarded(answer: Any) -> Any:

@@ -5,7 +5,7 @@ from torch.nn.functional import interpolate
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness, gray_from_luma, rgb_to_lab
 from colorlib.evaluate import colorfulness
-from colorlib.lesson.checks import check, filled, require, require_close
+from colorlib.lesson.checks import NotDone, check, require, require_close
 
 
 @check
@@ -42,6 +42,14 @@ def _name_the_gray(got, rgb):
             rgb.mean(dim=1, keepdim=True),
             "the mean of R, G and B: pure green and pure blue come out equally light, and no eye "
             "agrees. Take L* from rgb_to_lab",
+        ),
+        (
+            rgb_to_lab(rgb / 255)[:, :1] / 100,
+            "do not divide rgb by 255 first: rgb_to_lab knows uint8, and floats in 0..1",
+        ),
+        (
+            gray_from_luma(rgb) / 255,
+            "that is luma, television's gray, not L*, and floats in 0..1 want no division by 255",
         ),
         (
             gray_from_luma(rgb),
@@ -82,7 +90,7 @@ def join(answer):
         wrong = L_ab_to_rgb(L, interpolate(small_ab, (24, 40), mode=mode, **options))
         require(got.shape != wrong.shape or not torch.allclose(got, wrong, atol=1e-3), message)
     wanted = L_ab_to_rgb(L, interpolate(small_ab, (24, 40), mode="bilinear"))
-    message = "enlarge ab bilinearly to L's height and width, as it is scaled, then L_ab_to_rgb"
+    message = "enlarge ab bilinearly to L's height and width, do not multiply ab, then L_ab_to_rgb"
     require_close(got, wanted, message, tolerance=1e-3)
     return "full-size sharpness from L*, color from a thumbnail; colorize does the same."
 
@@ -90,10 +98,11 @@ def join(answer):
 @check
 def color_kept(answer):
     """Exercise 3: colorfulness of a prediction as a share of the truth's."""
-    real = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
-    gray = real[:1].float().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-    half = (real[1:2].float() + real[1:2].float().mean(dim=1, keepdim=True)) / 2
-    predicted = torch.cat([gray, half, real[2:].float()]).round().byte()
+    vivid = torch.randint(0, 256, (4, 3, 8, 8)).float()
+    gray = vivid.mean(dim=1, keepdim=True).expand_as(vivid)
+    pale = (vivid + gray) / 2
+    predicted = torch.stack([gray[0], pale[1], vivid[2], vivid[3]]).round().byte()
+    real = torch.stack([vivid[0], vivid[1], vivid[2], pale[3]]).round().byte()
     got = torch.as_tensor(answer(predicted.clone(), real.clone())).float()
     of_predicted, of_real = colorfulness(predicted), colorfulness(real)
     share = of_predicted / of_real
@@ -106,6 +115,10 @@ def color_kept(answer):
         (of_predicted - of_real, "that is the difference; a share is a quotient"),
         (of_predicted, "that is the prediction's colorfulness; divide it by that of the truth"),
         (100 * share, "that is in percent; 1 should mean: as colorful as the truth"),
+        (
+            share.clamp(max=1),
+            "do not cut at 1: a prediction more colorful than the truth gets more than 1",
+        ),
     ]
     for wrong, message in mistakes:
         require(got.shape != wrong.shape or not torch.allclose(got, wrong, rtol=1e-3), message)
@@ -132,7 +145,7 @@ KINDS = {  # what is to be judged: known or invented, and why
     ),
     "the photographer's coat": (
         "invented",
-        "no part of a gray photo says how a coat was dyed",
+        "it is dark, yes; but navy, dark brown and black look the same here",
     ),
 }
 
@@ -141,9 +154,14 @@ KINDS = {  # what is to be judged: known or invented, and why
 def known_or_invented(answer):
     """Exercise 4: which colors does a gray photo give away?"""
     require(isinstance(answer, dict), 'keep the dictionary: {"the grass …": "known", …}')
-    for thing, (kind, reason) in KINDS.items():
+    for thing in KINDS:
         require(thing in answer, f"`{thing}` is missing from the dictionary")
-        given = str(filled(answer[thing])).strip().lower()
+    still_open = [thing for thing in KINDS if answer[thing] in (None, ...)]
+    if len(still_open) == len(KINDS):
+        raise NotDone
+    require(not still_open, f"still open: {'; '.join(still_open)}")
+    for thing, (kind, reason) in KINDS.items():
+        given = str(answer[thing]).strip().lower()
         require(given in ("known", "invented"), f'{thing}: write "known" or "invented"')
         require(given == kind, f"{thing}: {reason}")
     return "where things of one look have many colors, the network must make one up."

@@ -23,6 +23,14 @@ def _require_tensor(got):
     require(isinstance(got, torch.Tensor), f"return a tensor; you return a {type(got).__name__}")
 
 
+def _require_unchanged(given, original, opening="your function changes the tensor it is given"):
+    message = (
+        f"{opening}, as x *= 2 and x[...] = 0 do: say x = x.clone() before, or write x = 2 * x, "
+        "which makes a new tensor"
+    )
+    require(torch.equal(given, original), message)
+
+
 def _require_channels_first(shape):
     height, width = 4, 6
     require(
@@ -65,8 +73,10 @@ def to_batch(answer):
 def to_yuv(answer):
     """Exercise 2: from RGB to YUV."""
     rgb = torch.rand(2, 3, 4, 5)
-    got = answer(rgb)
+    given = rgb.clone()
+    got = answer(given)
     _require_tensor(got)
+    _require_unchanged(given, rgb)
     require(
         tuple(got.shape) == (2, 3, 4, 5),
         f"(2, 3, 4, 5) becomes {tuple(got.shape)}: take the channels with rgb[:, 0] and so on, and "
@@ -97,7 +107,8 @@ def to_yuv(answer):
 def gamma_step(answer):
     """Exercise 3: the gamma step of RGB to Lab."""
     stored = torch.tensor([0.0, 0.02, 0.04, 0.2, 0.5, 1.0])
-    got = answer(stored)
+    given = stored.clone()
+    got = answer(given)
     _require_tensor(got)
     require(got.shape == stored.shape, f"six numbers become {tuple(got.shape)}; keep the shape")
     require(
@@ -124,6 +135,7 @@ def gamma_step(answer):
     )
     require_close(got[3:], power[3:], "above 0.04045 it is ((stored + 0.055) / 1.055) ** 2.4")
     require_close(got[:3], stored[:3] / 12.92, "up to 0.04045 it is stored / 12.92", 1e-6)
+    _require_unchanged(given, stored, "right numbers, but your function changes its input")
     rgb = torch.rand(3, 500)
     require_close(
         _lab_with(answer, rgb),
@@ -148,13 +160,11 @@ def swap_chroma(answer):
     """Exercise 4: the lightness of one picture, the color of another."""
     first = 0.5 + 0.1 * torch.rand(2, 3, 4, 5)  # so pale that every swap can be shown
     second = 0.5 + 0.1 * torch.rand(2, 3, 4, 5)
-    before = first.clone(), second.clone()
-    got = answer(first, second)
+    given = first.clone(), second.clone()
+    got = answer(*given)
     _require_tensor(got)
-    require(
-        torch.equal(first, before[0]) and torch.equal(second, before[1]),
-        "your function changes the pictures it was given; compute new tensors instead",
-    )
+    _require_unchanged(given[0], first)
+    _require_unchanged(given[1], second)
     require(
         tuple(got.shape) == (2, 3, 4, 5),
         f"the shape is {tuple(got.shape)}; a picture comes back as RGB, like those that go in",
@@ -167,6 +177,16 @@ def swap_chroma(answer):
         "the other way around: the lightness comes from the first, the color from the second",
     )
     require(not _close(got, torch.cat([L, ab], 1)), "you return L and ab: go back with L_ab_to_rgb")
+    red, others = first[:, :1], second[:, 1:]
+    require(
+        not (_close(got, torch.cat([red, others], 1)) or _close(got, L_ab_to_rgb(red, others))),
+        "slices of RGB are not L and ab: rgb_to_L_ab(rgb) gives the two",
+    )
+    scaled = L_ab_to_rgb(100 * L, ab), L_ab_to_rgb(L, 110 * ab), L_ab_to_rgb(100 * L, 110 * ab)
+    require(
+        not any(_close(got, wrong) for wrong in scaled),
+        "rgb_to_L_ab and L_ab_to_rgb agree on the scale: give L and ab on as you got them",
+    )
     luma, chroma = rgb_to_yuv(first)[:, :1], rgb_to_yuv(second)[:, 1:]
     require(
         not _close(got, yuv_to_rgb(torch.cat([luma, chroma], 1))),
@@ -197,8 +217,10 @@ def choose_space(answer):
     missing = USES.keys() - answer.keys()
     require(not missing, f"there is no answer for {', '.join(sorted(missing))}")
     given = {job: answer[job] for job in USES}
-    if any(space is None or space is Ellipsis for space in given.values()):
+    still_open = [job for job, space in given.items() if space in (None, ...)]
+    if len(still_open) == len(USES):
         raise NotDone
+    require(not still_open, f"still open: {', '.join(still_open)}")
     known = {"rgb", "hsv", "yuv", "lab"}
     for job, space in given.items():
         require(str(space).lower() in known, f"{job}: {space!r} is none of RGB, HSV, YUV, Lab")

@@ -17,6 +17,8 @@ def best_critic(answer):
     got = torch.as_tensor(answer(p, q))
     require(got.dtype.is_floating_point, "a yes or no; the critic is to say how likely “real” is.")
     require(got.shape == p.shape, f"one answer for each x, please; you return {tuple(got.shape)}.")
+    brackets = "p/p + q is 1 + q: which brackets are missing?"
+    require(not torch.allclose(got, p / p + q, equal_nan=True), brackets)
     swapped = "you return the share of the fakes; which share is real?"
     require(not torch.allclose(got, q / (p + q)), swapped)
     require(got.max() <= 1, "answers above 1: that is how many times likelier, not a share.")
@@ -31,12 +33,21 @@ def best_critic(answer):
 @check
 def at_equilibrium(answer):
     """Exercise 2: D's probability, D's loss and the value V when the fakes are perfect."""
+    names = ("d_says", "d_loss", "value")
+    left = [name for name, number in zip(names, answer) if number is None or number is ...]
+    message = f"a `...` is left: {' and '.join(left)}."
+    require(len(left) in (0, len(names)), message)
     says, loss, value = (float(filled(number)) for number in answer)
     require(says != 1, "D = 1 calls everything real, so every fake too; what if half are fake?")
     require(says != 0, "D = 0 calls everything fake; but half of what it sees is real.")
     require_close(says, 0.5, "with q = p, what is p / (p + q)?", 0.01)
     sure = "a loss of 0 needs a D that is sure and right; this one cannot tell."
-    require(loss > 0, sure)
+    require(loss != 0, sure)
+    require(loss > 0, "a loss is -log of a probability: positive here.")
+    natural = "that is the logarithm to base 10; take the natural one, math.log."
+    is_base_10 = any(abs(abs(got) - math.log10(2)) < 0.01 for got in (loss, value))
+    is_base_10 |= any(abs(abs(got) - math.log10(4)) < 0.01 for got in (loss, value))
+    require(not is_base_10, natural)
     summed = "that is the sum over real and fake; D's loss here is half of it."
     require(abs(loss - math.log(4)) > 0.01, summed)
     require_close(
@@ -60,6 +71,11 @@ def critic_loss(answer):
     flipped = bce_discriminator(-real, -fake)
     signs = "this D pays for being right: real asks for label 1, softplus(-logit); fake for 0."
     require(not torch.isclose(got, flipped), signs)
+    label_0 = "fakes ask for label 0 here: softplus(+logit). Label 1 is what G asks for."
+    require(not torch.isclose(got, bce_discriminator(real, -fake)), label_0)
+    label_1 = "real ones ask for label 1: softplus(-logit)."
+    require(not torch.isclose(got, bce_discriminator(-real, fake)), label_1)
+    require(not got.isnan(), "these are logits, not probabilities: no log of them; use softplus.")
     require(torch.sign(got) == 1, "a loss below 0: mind the minus, -log D is positive.")
     sure = answer(torch.tensor([-200.0]), torch.tensor([200.0]))
     infinite = "infinite when D is sure and wrong: log(sigmoid(t)) breaks; use softplus."
@@ -81,6 +97,10 @@ def painter_loss(answer):
     naive = "this is log(1 - D), flat where D is sure; make -log D small instead."
     require(not torch.isclose(got, -bce_generator(-fake)), naive)
     require(not torch.isclose(got, -wanted), "the sign: to win, G makes -log D small, not log D.")
+    half = "half too small: there is only one mean here, that of the fakes."
+    require(not torch.isclose(got, wanted / 2), half)
+    require(not torch.isclose(got, 3 * wanted), "that is the sum; take the mean over the fakes.")
+    require(not got.isnan(), "these are logits, not probabilities: no log of them; use softplus.")
     sure = answer(torch.tensor([-200.0]))
     require(sure.isfinite(), "infinite when D is sure: log(sigmoid(t)) breaks; use softplus.")
     require_close(got, wanted, "-log D of each fake, then the mean.")
@@ -99,7 +119,10 @@ def procedure(answer):
     require(order.index("C") < order.index("D"), early)
     first = "D's turn comes before G's: a critic who has seen nothing can teach nothing."
     require(order.index("D") < order.index("A"), first)
-    labels = tuple(float(filled(label)) for label in labels)
+    labels = tuple(filled(label) for label in labels)
+    words = "labels are numbers: 1 or 0."
+    require(not any(isinstance(label, str) for label in labels), words)
+    labels = tuple(float(label) for label in labels)
     require(len(labels) == 3, f"three labels, please; there are {len(labels)}.")
     require(labels[:2] != (0, 1), "in D's turn it is the other way around: real 1, fake 0.")
     require(labels[2] != 0, "in G's turn label 0 would teach G to be caught.")

@@ -103,8 +103,10 @@ def mirror(answer):
     opposite = torch.where(flips[:, None, None, None], -wanted[1], ab)
     message = "the signs of ab changed: a mirror moves colors, it does not alter them."
     require(not torch.equal(got[1], opposite), message)
-    message = "the two channels of ab changed places: mirror along the width only."
-    require(not torch.equal(got[1], wanted[1].flip(1)), message)
+    message = "you swapped a and b: a mirror moves pixels along the width, the last dimension, -1."
+    swapped = torch.where(flips[:, None, None, None], ab.flip(1), ab)
+    swaps = (wanted[1].flip(1), ab.flip(1), swapped)
+    require(not any(torch.equal(got[1], swap) for swap in swaps), message)
     require_close(got[0], wanted[0], "L: mirror where flips is True, keep the others.", 0)
     require_close(got[1], wanted[1], "ab: mirror where flips is True, keep the others.", 0)
     return "twice the photos for nothing, and each color still lies on its thing."
@@ -166,7 +168,10 @@ def _two_lists(got, crops: list) -> tuple[list, list]:
     """A split as two lists that hold every crop once."""
     message = "return two lists of crops: to train on, to test."
     require(isinstance(got, tuple | list) and len(got) == 2, message)
-    train, test = list(got[0]), list(got[1])
+    kinds = " and ".join(type(part).__name__ for part in got)
+    is_list = all(isinstance(part, list) for part in got)
+    require(is_list, f"return two lists; these are {kinds}, and a set has no order.")
+    train, test = got
     strange = set(train + test) - set(crops)
     message = f"{next(iter(strange), None)!r} is no crop: return pairs (name, number) as they came."
     require(not strange, message)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from colorlib.generator import DoubleConv, Up
-from colorlib.lesson.checks import check, filled, require, require_close
+from colorlib.lesson.checks import Mistake, check, filled, require, require_close
 
 
 @check
@@ -40,12 +40,12 @@ def up_block(answer):
     block, wanted = answer(8, 4), Up(8, 4)
     below, skip = torch.rand(2, 8, 6, 6), torch.rand(2, 4, 12, 12)
     _examine_layers(block)
-    got = filled(block(below, skip))
+    got = filled(_run(block, below, skip))
     require(isinstance(got, Tensor), f"forward returns a {type(got).__name__}, not a tensor.")
     require(
         got.shape[0] == 2,
-        "2 pictures went in, another number came out: torch.cat along dim=0 puts pictures behind "
-        "pictures; channels are dim=1.",
+        "2 pictures went in, another number came out: torch.cat without dim=1 (so dim=0) puts "
+        "pictures behind pictures; channels are dim=1.",
     )
     require(
         got.shape == (2, 4, 12, 12),
@@ -76,6 +76,18 @@ def up_block(answer):
     return "with your weights colorlib's block answers the same. Skip first, then what came up."
 
 
+def _run(block, below, skip):
+    """Run a learner's block; where torch refuses the shapes, say what they should be."""
+    try:
+        return block(below, skip)
+    except RuntimeError as error:
+        raise Mistake(
+            "torch cannot lay these side by side and mix them. Side by side is "
+            "torch.cat([..., ...], dim=1); and was `below` enlarged first? Its words: "
+            + str(error).partition("\n")[0]
+        ) from error
+
+
 def _examine_layers(block):
     """Name what is wrong with the two layers, where they have been filled in."""
     require(isinstance(block, nn.Module), "MyUp should be a class that inherits from nn.Module.")
@@ -95,6 +107,7 @@ def _examine_layers(block):
             "self.enlarge goes from in_channels to out_channels; for MyUp(8, 4) yours goes from "
             f"{enlarge.in_channels} to {enlarge.out_channels}.",
         )
+        require(enlarge.bias is not None, "self.enlarge has a bias in colorlib: no bias=False.")
     if mix is not ...:
         require(isinstance(mix, DoubleConv), "self.mix should be a DoubleConv.")
         require(
@@ -127,7 +140,7 @@ def bottom_sees(answer):
         f"{answer} is not it. After level 0 it is 5, after the first pooling 6 with spacing 2, "
         "after level 1 it is 14. Go on from there.",
     )
-    return "5, 14, 32, 68, 140: each level sees a little more than twice as far."
+    return "5, 14, 32, 68, 140: each level sees two to three times as far as the one above."
 
 
 @check
@@ -153,6 +166,13 @@ def pad_to_multiple(answer):
         f"37×50 became {height}×{width}, and these are no multiples of 16.",
     )
     require((height, width) == (48, 64), f"37×50 became {height}×{width}; 48×64 is enough.")
+    for multiple, fits in ((8, (40, 56)), (32, (64, 64))):
+        size = tuple(answer(L, multiple).shape[-2:])
+        require(
+            size == fits,
+            f"with multiple={multiple}, 37×50 should become {fits[0]}×{fits[1]}, and becomes "
+            f"{size[0]}×{size[1]}: write `multiple`, not 16.",
+        )
     fitting = answer(L[:, :, :32, :48], 16)
     require(
         fitting.shape == (2, 1, 32, 48),
@@ -162,8 +182,12 @@ def pad_to_multiple(answer):
         torch.equal(got[:, :, :37, :50], L),
         "the old picture must stand unchanged at the top left, so that a crop gets it back.",
     )
+    below = got[:, :, 37:, :50]
     require(
-        torch.equal(got[:, :, 37:, :50], L[:, :, -1:].expand(-1, -1, 11, -1)),
-        'the new rows should repeat the last one: mode="replicate". Black would be a false edge.',
+        below.any(), 'your new rows are black, a false edge: mode="replicate" repeats the last.'
+    )
+    require(
+        torch.equal(below, L[:, :, -1:].expand_as(below)),
+        'each new row should be the last one again: mode="replicate". Yours hold other values.',
     )
     return "now a photo of any size goes through: pad, predict, crop."

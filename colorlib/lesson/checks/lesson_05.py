@@ -36,7 +36,7 @@ def pixels_seen(answer):
         "comes first",
     )
     require((late, early) == (7, 10), f"(4, 2), (4, 1) sees 10 pixels across; you get {early}")
-    field = answer(PATCHGAN)
+    field = answer(list(PATCHGAN))  # a copy, since `layers.reverse()` is a right way, too
     wanted = receptive_field(PatchDiscriminator(1))
     require(field == wanted, f"the five layers of the patch critic see {wanted}; you get {field}")
     return f"one score of the patch critic sees {wanted}×{wanted} pixels."
@@ -120,12 +120,18 @@ def logit_slope(answer):
         torch.tensor(0.5),
         "at logit 0 and label 0 the slope is +0.5: the label must enter",
     )
-    logits = torch.linspace(-40, 40, 17)
+    logits = torch.linspace(-100, 100, 41)
     for label in (0.0, 1.0):
+        got = torch.as_tensor(answer(logits, label))
+        require(
+            not got.isnan().any(),
+            "on paper it is right, but at logit 100 you get nan: exp(100) is more than a float32 "
+            "holds; torch.sigmoid computes the same safely",
+        )
         require_close(
-            answer(logits, label),
+            got,
             _slope(logits, label),
-            f"for label {label:g} it is right at 0 but not from -40 to 40; plot it",
+            f"for label {label:g} it is right at 0 but not from -100 to 100; plot it",
         )
     return (
         "the slope is what D says minus the label: never more than 1, and 0 only when D is right."
@@ -141,43 +147,66 @@ def _slope(logits, label):
 
 
 class _MinusBatchMean(nn.Module):
-    """A critic whose leak is known by hand: in training it takes the batch's mean off one pixel."""
+    """A critic whose leak is known by hand: in training it takes the batch's mean off two pixels.
+
+    It remembers whether it was ever switched to eval mode.
+    """
+
+    was_in_eval_mode = False
+
+    def train(self, mode=True):
+        self.was_in_eval_mode |= not mode
+        return super().train(mode)
 
     def forward(self, L, ab):
-        scores = L.clone()
+        require(L.ndim == ab.ndim == 4, "a critic takes batches, (B, 1, H, W): `L[:1]`, not `L[0]`")
+        require(len(L) == len(ab), "L and ab hold different numbers of pictures: `L[:1], ab[:1]`")
+        scores = L + ab[:, :1]
         if self.training:
             scores[..., 0, 0] -= L[..., 0, 0].mean()
+            scores[..., 1, 1] -= L[..., 0, 0].mean() / 2
         return scores
 
 
 @check
 def leak(answer):
     """Exercise 4: how much a score depends on the other pictures of the batch."""
-    network = _MinusBatchMean()
-    ab = torch.zeros(3, 2, 2, 2)
-    for values, direction in (((0.0, 0.0, 3.0), "falls"), ((0.0, 0.0, -3.0), "rises")):
-        L = torch.zeros(3, 1, 2, 2)
-        L[:, 0, 0, 0] = torch.tensor(values)
-        got = float(answer(network, L, ab))
+    for sign, direction in ((1, "falls"), (-1, "rises")):
+        network = _MinusBatchMean()
+        L, ab = torch.zeros(3, 1, 2, 2), torch.zeros(3, 2, 2, 2)
+        L[:, 0, 0, 0] = torch.tensor([0.0, 1.0, 5.0]) * sign  # the mean is 2
+        L[:, 0, 0, 1] = ab[:, 0, 1, 0] = torch.tensor([0.0, 4.0, 8.0])  # no two pictures alike
+        got = answer(network, L, ab)
         require(
-            got != 0 or not network.training,
-            f"you find no leak where there is one: the score {direction} by 1 in company. Compare "
-            "the same picture's scores in the batch and alone; rise and fall both count",
+            torch.as_tensor(got).numel() == 1,
+            "you return a map of differences; its largest absolute one is wanted: take "
+            "`.abs().max()`",
         )
-        require(
-            network.training,
-            "you switched the network to eval mode, where batch norm takes remembered averages: "
-            "leave it as it is",
-        )
-        require(
-            got >= 0,
-            f"{got:g}: here the score {direction} by 1 in company. Fall or rise, it is a leak of "
-            "1: take the absolute value",
-        )
-        require(got != 2, "you compare with the other pictures' scores too: take only [:1] of them")
-        require(
-            got != 0.25,
-            "the mean over the map hides the one score that changed by 1: take the largest change",
-        )
-        require_close(got, 1.0, f"the score changes by 1 at its most; you get {got:g}")
+        _examine_leak(network, float(got), direction)
     return "now you can ask of any network whether it judges a picture or its company."
+
+
+def _examine_leak(network, got, direction):
+    """Name the mistake behind a leak that is not 2."""
+    require(
+        not network.was_in_eval_mode and network.training,
+        "you switched the network to eval mode, where batch norm takes remembered averages: "
+        "leave it as it is",
+    )
+    require(
+        got != 0,
+        f"you find no leak where there is one: the score {direction} by 2 in company. Compare "
+        "the same picture's scores in the batch and alone; rise and fall both count",
+    )
+    require(
+        got >= 0,
+        f"{got:g}: here the score {direction} by 2 in company. Fall or rise, it is a leak of "
+        "2: take the absolute value",
+    )
+    require(got != 8, "you compare with the other pictures' scores too: take only [:1] of them")
+    require(got != 4, "alone, you judge the second picture: the first is `L[:1], ab[:1]`")
+    require(
+        got != 0.75,
+        "the mean over the map hides the one score that changed by 2: take the largest change",
+    )
+    require_close(got, 2.0, f"the scores change by 2, 1, 0 and 0: the largest is 2, not {got:.3g}")
