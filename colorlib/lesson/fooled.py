@@ -4,7 +4,7 @@ For lesson 09. A pair holds two colorings of one picture that a metric ranks the
 """
 
 import math
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import Any
 
@@ -76,7 +76,8 @@ def outlines(labels: Tensor) -> Tensor:
 def try_lpips(predicted: Tensor, real: Tensor) -> list[str]:
     """LPIPS as words, one a picture; a question mark, and a line on why, where it cannot be had."""
     try:
-        with redirect_stderr(StringIO()):  # torch.hub announces its download there
+        # torch.hub announces its download on one of the two
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             return [f"{value:.3f}" for value in lpips(predicted, real)]
     except MetricUnavailable:
         print(
