@@ -396,8 +396,12 @@ def triptych(L: Tensor, real_ab: Tensor, predicted_ab: Tensor) -> Image.Image:
     """
     panels = [L_ab_to_rgb(L, ab) for ab in (torch.zeros_like(real_ab), real_ab, predicted_ab)]
     separator = torch.ones_like(panels[0][..., : max(2, L.shape[-1] // 32)])
-    strip = torch.cat([panels[0], separator, panels[1], separator, panels[2]], dim=-1)
-    pixels = (255 * strip).round().to(torch.uint8)
+    return to_image(torch.cat([panels[0], separator, panels[1], separator, panels[2]], dim=-1))
+
+
+def to_image(rgb: Tensor) -> Image.Image:
+    """Make a PIL picture, 8 bits a channel, of float rgb (3, H, W), 0..1."""
+    pixels = (255 * rgb).round().to(torch.uint8)
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
