@@ -47,6 +47,7 @@ WRONG = {
         (lambda p, q: p > q, "a yes or no"),
         (lambda p, q: q / (p + q), "the share of the fakes"),
         (lambda p, q: p / q.clamp(min=0.01), "how many times likelier"),
+        (lambda p, q: p / p + q, "brackets"),
         (lambda p, q: p - q, "a difference"),
         (lambda p, q: (p > q).float(), "one number in four"),
         (lambda p, q: 0.5 + 0 * p, "all that is seen there is fake"),
@@ -57,6 +58,11 @@ WRONG = {
         ((0, LOG2, -LOG4), "everything fake"),
         ((0.25, LOG2, -LOG4), "with q = p"),
         ((HALF, 0, -LOG4), "a loss of 0"),
+        ((HALF, -LOG2, -LOG4), "positive here"),
+        ((HALF, math.log10(2), -LOG4), "base 10"),
+        ((HALF, LOG2, -math.log10(4)), "base 10"),
+        ((HALF, LOG2, ...), "left: value"),
+        ((HALF, ..., ...), "left: d_loss and value"),
         ((HALF, LOG4, -LOG4), "half of it"),
         ((HALF, 0.5, -LOG4), "for a real one"),
         ((HALF, LOG2, LOG4), "below 0"),
@@ -66,6 +72,9 @@ WRONG = {
     "critic_loss": [
         (lambda real, fake: 2 * critic_loss(real, fake), "halve the sum"),
         (lambda real, fake: critic_loss(-real, -fake), "pays for being right"),
+        (lambda real, fake: critic_loss(real, -fake), "fakes ask for label 0"),
+        (lambda real, fake: critic_loss(-real, fake), "real ones ask for label 1"),
+        (lambda real, fake: -(real.log().mean() + fake.log().mean()) / 2, "not probabilities"),
         (lambda real, fake: -critic_loss(real, fake), "mind the minus"),
         (lambda real, fake: functional.softplus(-real), "one number"),
         (by_sigmoid, "use softplus"),
@@ -78,7 +87,10 @@ WRONG = {
         (lambda fake: -painter_loss(fake), "the sign"),
         (lambda fake: functional.softplus(-fake), "one number"),
         (lambda fake: -torch.log(torch.sigmoid(fake)).mean(), "use softplus"),
-        (lambda fake: functional.softplus(-fake).sum(), "then the mean"),
+        (lambda fake: functional.softplus(-fake).sum(), "take the mean"),
+        (lambda fake: painter_loss(fake) / 2, "only one mean"),
+        (lambda fake: -fake.log().mean(), "not probabilities"),
+        (lambda fake: functional.softplus(-fake).max(), "then the mean"),
         (lambda fake: 0.7, "return a tensor"),
     ],
     "procedure": [
@@ -91,6 +103,7 @@ WRONG = {
         (("BCDAE", (1, 0, 0)), "to be caught"),
         (("BCDAE", (1, 1, 1)), "each player asks"),
         (("BCDAE", (1, 0)), "three labels"),
+        (("BCDAE", ("real", "fake", "real")), "labels are numbers"),
     ],
 }
 
@@ -109,7 +122,6 @@ def test_untouched_function(name):
     "name, answer",
     [
         ("at_equilibrium", (..., ..., ...)),
-        ("at_equilibrium", (0.5, ..., ...)),
         ("procedure", (..., (..., ..., ...))),
         ("procedure", ("BCDAE", (..., ..., ...))),
     ],

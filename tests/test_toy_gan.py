@@ -130,6 +130,16 @@ def test_same_seed_same_film_another_seed_another():
     assert not torch.equal(first[-1].fake, other[-1].fake)
 
 
+def test_a_game_gives_the_threads_back():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        play_game(SHORT)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_film_has_the_beginning_and_evenly_spaced_rounds():
     film = play_game(SHORT)
     assert [frame.round for frame in film] == [0, 2, 4, 6]
