@@ -68,8 +68,8 @@ PANELS = {  # title: columns, each drawn as one who has a line in all lessons, a
 
 def draw_case(kept: Kept) -> Image.Image:
     """Draw a recorded run: some of its pictures, and four panels of curves."""
-    figure = plt.figure(figsize=(11, 4.6))
-    grid = figure.add_gridspec(2, 3, width_ratios=(1.15, 1, 1))
+    figure = plt.figure(figsize=(10, 4.2))
+    grid = figure.add_gridspec(2, 3, width_ratios=(0.85, 1, 1))
     draw_sheet(figure.add_subplot(grid[:, 0]), kept, rows=(0, 2, 4))
     for number, title in enumerate(PANELS):
         axes = figure.add_subplot(grid[number // 2, 1 + number % 2])
@@ -82,15 +82,16 @@ def draw_case(kept: Kept) -> Image.Image:
 
 def draw_panel(axes: Axes, kept: Kept, title: str) -> None:
     """Draw one of `PANELS`; the pale line is what a D says, or loses, that cannot tell."""
+    share = kept.history["step"] / kept.moments[-1]
     for column, (who, label) in PANELS[title].items():
-        axes.plot(kept.history["step"], kept.history[column], **LINE[who], label=label)
+        axes.plot(100 * share, kept.history[column], **LINE[who], label=label)
     axes.set_title(title, fontsize=13)
-    axes.set_xlabel("step")
+    axes.set_xlabel("part of the run, %")
     if title == "gradient norms":
-        axes.set_yscale("log")
+        axes.set(yscale="log", ylim=(0.05, 500))
     elif title == "losses":
         axes.axhline(np.log(2), color=PALE, linewidth=1)
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, max(1, axes.get_ylim()[1]))
     else:
         axes.axhline(0.5, color=PALE, linewidth=1)
         axes.set_ylim(-0.05, 1.05)
@@ -112,21 +113,22 @@ def draw_last(cases: dict[str, Kept], side: int = 64) -> Figure:
     truth = len(next(iter(cases.values())).moments)
     rows = {f"run {letter}": row_of(kept, truth - 1) for letter, kept in cases.items()}
     rows["truth"] = row_of(next(iter(cases.values())), truth)
-    figure, axes = plt.subplots(figsize=(7, 1.15 * len(rows)))
+    figure, axes = plt.subplots(figsize=(5.6, 0.88 * len(rows)))
     draw_rows(axes, rows, side)
     return figure
 
 
-def draw_sheet(axes: Axes, kept: Kept, rows: tuple[int, ...], side: int = 40) -> None:
-    """Draw rows of a run's sheet, and the truth below them, at `side` pixels a picture."""
-    named = {f"step {kept.moments[row]}": row_of(kept, row) for row in rows}
-    draw_rows(axes, {**named, "truth": row_of(kept, len(kept.moments))}, side)
+def draw_sheet(axes: Axes, kept: Kept, rows: tuple[int, ...], columns: int = 4) -> None:
+    """Draw some of a run's sheet, and the truth below."""
+    shares = {row: 5 * round(20 * kept.moments[row] / kept.moments[-1]) for row in rows}
+    named = {f"{share}%": row_of(kept, row, columns) for row, share in shares.items()}
+    draw_rows(axes, {**named, "truth": row_of(kept, len(kept.moments), columns)}, side=40)
 
 
-def row_of(kept: Kept, row: int) -> Image.Image:
-    """A row of a run's sheet; the one after the last moment is the truth."""
-    height = kept.picture.height // (len(kept.moments) + 1)
-    return kept.picture.crop((0, row * height, kept.picture.width, (row + 1) * height))
+def row_of(kept: Kept, row: int, columns: int = 6) -> Image.Image:
+    """The first pictures in a row of a run's sheet; the row after the last moment is the truth."""
+    side = kept.picture.height // (len(kept.moments) + 1)
+    return kept.picture.crop((0, row * side, columns * side, (row + 1) * side))
 
 
 def draw_rows(axes: Axes, rows: dict[str, Image.Image], side: int) -> None:

@@ -73,8 +73,9 @@ HINTS = {
     "labels_swapped": "both losses fall to nearly 0: the players agree. And what does D say to "
     "real pictures?",
     "no_reconstruction": "D is neither beaten nor beating, and its answers agree; but the distance "
-    "never falls far below that of gray, and the colors are vivid and wrong",
-    "learning_rate": "look at the size of the gradients and of the losses, and how they jump",
+    "stays far above that of the healthy run, and the colors are vivid and wrong",
+    "learning_rate": "look how the pictures leap from row to row, and what spread and colorfulness "
+    "are left in the end",
     "batch_norm": "compare D's answers to the same kind of fakes in its own turn and in G's turn",
     "mode_collapse": "compare the columns of the sheet: how many palettes are there in a row, and "
     "what becomes of them from row to row?",

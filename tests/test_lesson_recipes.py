@@ -1,0 +1,73 @@
+"""The recipes side by side: trained once, tested, written down where README and lesson read."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from colorlib.lesson import brown, recipes
+from colorlib.lesson.brown import cut_row, from_lines
+from colorlib.lesson.recipes import Matrix, recipes_table, spread
+from colorlib.scenes import SceneDataset
+
+ROW = {"psnr_ab": 20.0, "ciede2000": 5.0, "colorfulness": 80.0, "committed": 0.5}
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory):
+    """A matrix of two recipes and one λ, trained for a moment on a few scenes."""
+    folder = tmp_path_factory.mktemp("matrix")
+    readme = folder / "README.md"
+    readme.write_text("<!-- recipes -->\n<!-- /recipes -->\n", "utf-8")
+    names, seeds, seconds, runs = ("l1", "warm"), (0, 1), 0.2, folder / "runs"
+    made = Matrix(names, seeds, (3.0,), seconds, runs, folder / "results", readme)
+    with pytest.MonkeyPatch.context() as patch:
+        data = SceneDataset(8, seed=0), SceneDataset(12, seed=1)
+        patch.setattr(brown, "FACTORS", (1.0, 1.5))
+        patch.setattr(recipes, "open_data", lambda *_, **__: data)
+        made.run()
+        trained = {path: path.stat().st_mtime_ns for path in runs.rglob("*.safetensors")}
+        made.run()
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained, "trained again"
+    return made
+
+
+def test_each_recipe_and_seed_has_a_row(matrix):
+    results = json.loads((matrix.out / "scenes.json").read_text("utf-8"))
+    found = [(run["recipe"], run["seed"]) for run in results["runs"]]
+    assert found == [("l1", 0), ("warm", 0), ("l1", 1), ("warm", 1)]
+    assert list(results["baselines"]) == ["gray", "mean color", "lookup by L"]
+    assert recipes_table(results) in matrix.readme.read_text("utf-8")
+
+
+def test_what_lesson_08_reads(matrix):
+    content = json.loads((matrix.out / "brown.json").read_text("utf-8"))
+    assert [(row["lambda"], row["seed"]) for row in content["lambdas"]] == [(3.0, 0), (3.0, 1)]
+    trained = ["l1-0", "warm-0", "l1-1", "warm-1", "lambda-3-0", "lambda-3-1"]
+    assert list(content["balloons"]) == [*trained, "real"]
+    assert from_lines(content["balloons"]["real"]["histogram"]).sum() > 0
+    assert content["balloons"]["real"]["right"] == 1
+    assert [row["factor"] for row in content["factors"]] == [1.0, 1.5, 1.0, 1.5]
+    kept = {path.stem for path in (matrix.out / "scenes").iterdir()}
+    assert kept == {"gray", "real", *trained} - {"l1-1"}
+    for name in kept:
+        assert len(cut_row(matrix.out / "scenes" / f"{name}.jpg")) == len(content["scenes"])
+
+
+def test_the_sheet_has_a_row_for_gray_each_recipe_and_the_truth(matrix):
+    with Image.open(matrix.out / "scenes.png") as sheet:
+        assert sheet.height == 4 * (2 * 64 + 4)
+
+
+def test_the_table_gives_the_deviation_over_the_seeds():
+    runs = [ROW | {"recipe": "l1", "steps": 10}, ROW | {"recipe": "l1", "steps": 12}]
+    runs[1] = runs[1] | {"psnr_ab": 22.0}
+    baselines = {"gray": ROW | {"colorfulness_real": 90.0}}
+    table = recipes_table({"baselines": baselines, "runs": runs})
+    assert "21.00 ± 1.41" in table
+    assert "| 11 " in table
+    assert table.splitlines()[-1].split("|")[1].strip() == "real"
+
+
+def test_one_value_has_no_deviation():
+    assert spread([1.0]) == "1.00"
