@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,8 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subco
 
 from colorlib.colorize import colorize
 from colorlib.evaluate import evaluate_run, results_table, write_picture
-from colorlib.files import RunError, load_generator, read_card, read_config
-from colorlib.photos import PhotoError, open_data
+from colorlib.files import RunError, hold, load_generator, read_card, read_config
+from colorlib.photos import PhotoError, open_data, read_split, write_split
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.train import TrainingError, train
 
@@ -37,24 +38,37 @@ class Train:
     recipe: str = "warm"
     """Where to start from: tutorial, l1, l2, gan, pix2pix, warm, lsgan, hinge or wgan_gp."""
     config: Path | None = None
-    """Start from the config.json of another run, in place of a recipe."""
+    """Repeat the run of this config.json, on its split of the photos, in place of a recipe."""
     out: Path | None = None
-    """The run's folder; by default runs/RECIPE."""
+    """The run's folder; by default runs/RECIPE, or runs/NAME-again for a run repeated."""
     fresh: bool = False
     """Start over, though the folder holds a run."""
     options: OmitArgPrefixes[TrainConfig] = field(default_factory=lambda: RECIPES["warm"])
 
     def run(self) -> None:
         """Train, then do what `colorlib evaluate` does."""
-        name = self.config.resolve().parent.name if self.config else self.recipe
-        out = self.out or Path("runs", name)
-        if self.fresh:
-            (out / SPLIT).unlink(missing_ok=True)
-        train_data, test_data = open_run_data(self.options, out)
-        print(f"{len(train_data)} pictures to train on, {len(test_data)} to test; writing to {out}")
+        again = f"{self.config.resolve().parent.name}-again" if self.config else None
+        out = self.out or Path("runs", again or self.recipe)
+        with hold(out):
+            if self.fresh:
+                (out / SPLIT).unlink(missing_ok=True)
+            self.take_split(out)
+            train_data, test_data = open_run_data(self.options, out)
+        left_out = getattr(train_data, "left_out", [])
+        for name, reason in left_out[:10]:
+            print(f"left out: {name}: {reason}")
+        counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
+        print(f"{counts}, {len(left_out)} files left out; writing to {out}")
         train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
         evaluate_run(out, train_data, test_data)
         Show(out).run()
+
+    def take_split(self, out: Path) -> None:
+        """Give a run that repeats another one the same photos to train on."""
+        if self.config and load_config(self.config).data == self.options.data:
+            old, new = self.config.with_name(SPLIT), out / SPLIT
+            if old.exists() and not new.exists():
+                write_split(new, *read_split(old))
 
 
 @dataclass
@@ -131,13 +145,19 @@ def open_run_data(config: TrainConfig, folder: Path) -> tuple:
 def load_config(path: Path) -> TrainConfig:
     """The configuration in a run's config.json.
 
+    A relative path of its photos is looked for here, then in all folders around the file.
+
     Raises:
-        RunError: there is none, or it has fields that this version does not know.
+        RunError: there is none, or it has fields or values that this version does not know.
     """
     try:
-        return TrainConfig(**read_config(path))
-    except TypeError as error:
+        config = TrainConfig(**read_config(path))
+    except (TypeError, ValueError) as error:
         raise RunError(f"{path} is of another version of colorlib: {error}") from error
+    if config.data != "scenes" and not os.path.isdir(config.data):
+        around = [os.path.join(folder, config.data) for folder in path.resolve().parents]
+        config = replace(config, data=next(filter(os.path.isdir, around), config.data))
+    return config
 
 
 def starting_point(arguments: list[str]) -> Train:
@@ -171,18 +191,13 @@ def main(arguments: list[str] | None = None) -> None:
             | Annotated[Colorize, subcommand("colorize")]
             | Annotated[Show, subcommand("show")]
         )
-        command = tyro.cli(
-            commands,
-            prog="colorlib",
-            description="Color black-and-white photographs with a conditional GAN.",
-            args=arguments,
-            config=(OmitSubcommandPrefixes,),
-        )
-        command.run()
+        about = "Color black-and-white photographs with a conditional GAN."
+        options = {"args": arguments, "config": (OmitSubcommandPrefixes,)}
+        tyro.cli(commands, prog="colorlib", description=about, **options).run()
     except KeyboardInterrupt as interrupt:
         print(f"\n{str(interrupt) or 'stopped'}", file=sys.stderr)
         sys.exit(130)
-    except (RunError, TrainingError, OSError, ValueError) as error:
+    except (RunError, TrainingError, OSError, ValueError, MemoryError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -7,15 +7,17 @@ with a hidden `.part` file beside it that the next run clears away.
 
 import csv
 import errno
+import io
 import json
 import os
 import platform
 import shutil
 import subprocess
+import time
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
@@ -50,23 +52,29 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        move(temporary, path)
     except OSError as error:
         raise explain_full_disk(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def move(source: Path, target: Path) -> None:
+    """Move a file in place; on Windows a virus scanner may hold it for a moment."""
+    for patience in (0.01, 0.1, 1.0):
+        with suppress(PermissionError):
+            return os.replace(source, target)
+        time.sleep(patience)
+    os.replace(source, target)
+
+
 def explain_full_disk(error: OSError, path: Path) -> OSError:
     """Turn "no space left" into a sentence with a way out; leave other errors alone."""
-    if error.errno != errno.ENOSPC:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return error
-    return OSError(
-        errno.ENOSPC,
-        "the disk is full; nothing that was saved before is damaged. Free some space and give "
-        "the same command again: it goes on from the last checkpoint",
-        str(path),
-    )
+    advice = "Free some space and give the same command again: it goes on from the last checkpoint"
+    message = f"the disk is full; nothing that was saved before is damaged. {advice}"
+    return OSError(errno.ENOSPC, message, str(path))
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -99,24 +107,25 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     """
     try:
         with safe_open(path, framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get("card", "{}"))
+            card = {**json.loads((file.metadata() or {}).get("card", "{}"))}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise RunError(f"there are no weights at {path}") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise RunError(f"{path} holds no safetensors weights ({error}); was it cut off?") from error
     architecture = card.get("architecture")
-    if architecture not in GENERATORS:
+    if architecture not in list(GENERATORS):
         raise RunError(
             f"{path} is for a network that colorlib cannot build: its architecture is "
             f"{architecture!r}, not one of {', '.join(GENERATORS)}. Load it into your own network "
             "with safetensors.torch.load_file"
         )
-    generator = GENERATORS[architecture](**card["arguments"])
     try:
+        generator = GENERATORS[architecture](**card["arguments"])
         generator.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(f"the weights in {path} do not fit {architecture}: {error}") from error
+    except Exception as error:  # whatever torch makes of a card that is not ours
+        message = f"the weights in {path} do not fit {architecture}: {error!s:.300}"
+        raise RunError(message) from error
     return generator.to(device).eval().requires_grad_(False)
 
 
@@ -124,6 +133,25 @@ def read_card(path: str | Path) -> dict:
     """The card of facts that `save_generator` put into a weight file."""
     with safe_open(path, framework="pt") as file:
         return json.loads(file.metadata()["card"])
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder in this block; the folder is made if need be.
+
+    Raises:
+        RunError: another process holds it, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0).acquire()
+    except Timeout as error:
+        advice = "wait for it, stop it, or choose another folder"
+        raise RunError(f"another process is writing to {folder}; {advice}") from error
+    except OSError as error:
+        raise RunError(f"cannot write to {folder} ({error}): choose another folder") from error
+    with lock:
+        yield
 
 
 class Run:
@@ -138,7 +166,8 @@ class Run:
         fresh: start over: what the folder holds of an older run is removed.
 
     Raises:
-        RunError: another process holds the folder, or it belongs to another configuration.
+        RunError: another process holds the folder, it belongs to another configuration, or it
+            cannot be written to.
     """
 
     MADE = ("checkpoint.pt", "checkpoint.previous.pt", "generator.safetensors", "metrics.json")
@@ -148,26 +177,16 @@ class Run:
         self.folder = Path(folder)
         self.config = json.loads(json.dumps(config))  # tuples become lists, as in the file
         self.fresh = fresh
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(self.folder / ".lock", timeout=0)
 
     def __enter__(self) -> "Run":
-        try:
-            self.lock.acquire()
-        except Timeout as error:
-            raise RunError(
-                f"another process is writing to {self.folder}; wait for it, stop it, "
-                "or choose another folder"
-            ) from error
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(hold(self.folder))
             self._open()
-        except BaseException:
-            self.lock.release()
-            raise
+            self.held = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lock.release()
+        self.held.close()
 
     def _open(self) -> None:
         for part in self.folder.rglob(".*.part"):
@@ -190,11 +209,12 @@ class Run:
     def save_checkpoint(self, state: dict) -> None:
         """Save all that resuming needs; the checkpoint before it is kept as well."""
         path = self.folder / "checkpoint.pt"
+        content = io.BytesIO()  # writing to a file itself, torch would hide that the disk is full
+        torch.save(state, content)
         with atomic_write(path) as temporary:
-            with open(temporary, "wb", buffering=0) as file:  # so that a full disk is an OSError
-                torch.save(state, file)
+            temporary.write_bytes(content.getbuffer())
             if path.exists():
-                os.replace(path, self.folder / "checkpoint.previous.pt")
+                move(path, self.folder / "checkpoint.previous.pt")
 
     def load_checkpoint(self) -> dict | None:
         """The last good checkpoint, or None if there is none yet.
@@ -209,12 +229,13 @@ class Run:
             path = self.folder / name
             if not path.exists():
                 continue
+            content = io.BytesIO(path.read_bytes())  # what goes wrong here is not the file's fault
             try:
-                with zipfile.ZipFile(path) as archive:
-                    if broken := archive.testzip():
-                        raise zipfile.BadZipFile(f"{broken} in it is damaged")
-                return torch.load(path, map_location="cpu", weights_only=True)
-            except (OSError, MemoryError):
+                if broken := zipfile.ZipFile(content).testzip():
+                    raise zipfile.BadZipFile(f"{broken} in it is damaged")
+                content.seek(0)
+                return {**torch.load(content, map_location="cpu", weights_only=True)}
+            except MemoryError:
                 raise  # the file may be good: nothing is to be thrown away
             except Exception as error:  # whatever torch or zipfile make of broken bytes
                 damaged.append(name)
@@ -231,7 +252,7 @@ class Run:
         """Add rows to history.csv, a header first where there is none."""
         path = self.folder / "history.csv"
         try:
-            with open(path, "a", newline="", encoding="utf-8") as file:
+            with open(path, "a", newline="") as file:
                 write_rows(file, rows)
         except OSError as error:
             raise explain_full_disk(error, path) from error
@@ -239,14 +260,11 @@ class Run:
     def cut_history(self, step: int) -> list[dict]:
         """Drop the rows after a step (they were never saved as weights); return those before."""
         path = self.folder / "history.csv"
-        rows = [row for row in read_history(path) if row["step"] <= step]
+        rows = [row for row in read_history(path) if row.get("step") in range(step + 1)]
         if not rows:
             path.unlink(missing_ok=True)
             return rows
-        with (
-            atomic_write(path) as temporary,
-            open(temporary, "w", newline="", encoding="utf-8") as file,
-        ):
+        with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
             write_rows(file, rows)
         return rows
 
@@ -258,23 +276,21 @@ def read_config(path: str | Path) -> dict:
         RunError: no such file, or none that a run has written.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"))["config"]
+        # Notepad begins a file with a byte order mark: -sig takes it away
+        return {**json.loads(Path(path).read_text("utf-8-sig"))["config"]}
     except FileNotFoundError as error:
         raise RunError(f"there is no {path}; is this the folder of a run?") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is no config.json of a run: {error!r}") from error
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """The rows of a history.csv, numbers as numbers; an unfinished last line is left out."""
+    """The rows of a history.csv, numbers as numbers; lines cut off or damaged are left out."""
     if not Path(path).exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = file.read().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    return [
-        {name: parse_number(text) for name, text in row.items()} for row in csv.DictReader(whole)
-    ]
+    lines = Path(path).read_bytes().decode(errors="replace").split("\n")[:-1]
+    names, *rows = [line.rstrip("\r").split(",") for line in lines] or [[]]
+    return [dict(zip(names, map(parse_number, row))) for row in rows if len(row) == len(names)]
 
 
 def write_rows(file: TextIO, rows: list[dict]) -> None:
@@ -288,10 +304,8 @@ def write_rows(file: TextIO, rows: list[dict]) -> None:
 def parse_number(text: str) -> int | float | str | None:
     """What a field of a CSV file stands for: an int, a float, a text, or None if it is empty."""
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text or None
 
 

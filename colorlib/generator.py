@@ -56,11 +56,7 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self,
-        width: int = 64,
-        depth: int = 4,
-        in_channels: int = 1,
-        out_channels: int = 2,
+        self, width: int = 64, depth: int = 4, in_channels: int = 1, out_channels: int = 2
     ):
         super().__init__()
         self.config = {
@@ -151,14 +147,7 @@ GENERATORS = {"UNet": UNet, "StridedUNet": StridedUNet}
 def convolution(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
     """A 3×3 convolution with batch norm and ReLU; stride 2 halves height and width."""
     return nn.Sequential(
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size=3,
-            stride=stride,
-            padding=1,
-            bias=False,
-        ),
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )

@@ -9,8 +9,11 @@ picture, binary cross-entropy and nothing else. It is here as `tutorial`, with i
 be measured beside the others.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, fields, replace
+from inspect import formatannotation
+from typing import Literal, get_args, get_origin
+
+LARGEST = 1e12  # of any number in a configuration; it keeps NaN and infinity out as well
 
 
 @dataclass(frozen=True)
@@ -59,35 +62,41 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON has lists only
+        for field in fields(self):
+            if not is_a(value := getattr(self, field.name), field.type):
+                wanted = formatannotation(field.type).replace("Literal", "one of ")
+                raise ValueError(f"{field.name} must be {wanted}; got {value!r}")
         budgets = [b for b in (self.epochs, self.steps, self.seconds) if b is not None]
         if len(budgets) > 1 or any(budget <= 0 for budget in budgets):
-            raise ValueError(
-                "give one budget above 0, got "
-                f"epochs={self.epochs}, steps={self.steps}, seconds={self.seconds}"
-            )
+            raise ValueError(f"give one budget above 0: epochs, steps or seconds; got {budgets}")
         if self.adversarial == self.reconstruction == "none":
             raise ValueError("nothing to learn: adversarial and reconstruction are both none")
-        for name, hint in get_type_hints(type(self)).items():
-            choices = get_args(hint) if get_origin(hint) is Literal else ()
-            if choices and getattr(self, name) not in choices:
-                wanted = ", ".join(map(str, choices))
-                raise ValueError(f"{name} is one of {wanted}; got {getattr(self, name)!r}")
         if not 0 <= self.warm_up <= 1 or (self.warm_up and self.reconstruction == "none"):
-            raise ValueError(
-                f"warm_up={self.warm_up} must be a share from 0 to 1, and needs a reconstruction"
-            )
-        if self.zoom < 1:
-            raise ValueError(f"zoom must be 1 or more, got {self.zoom}")
+            raise ValueError("warm_up must be a share from 0 to 1, and needs a reconstruction")
         if self.size % 16 or self.size < 32:
             raise ValueError(f"size must be a multiple of 16, from 32 on; got {self.size}")
         has_norm = self.discriminator == "image" or self.discriminator_norm == "batch"
         if self.adversarial == "wgan_gp" and has_norm:
             raise ValueError("wgan_gp needs discriminator patch with discriminator_norm none")
-        for name in ("batch", "d_every", "g_every", "discriminator_width", "discriminator_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if self.generator_width < 2:
-            raise ValueError(f"generator_width must be 2 or more, got {self.generator_width}")
+        ones = ("zoom", "batch", "d_every", "g_every", "discriminator_width")
+        for name in (*ones, "discriminator_layers", "generator_width"):
+            least = 2 if name == "generator_width" else 1
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+
+
+def is_a(value: object, kind: object) -> bool:
+    """Whether a value is what a field's annotation says; an int will do for a float."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in parts
+    if get_origin(kind) is tuple:
+        return type(value) is tuple and [*map(is_a, value, parts)] == [True] * len(parts)
+    if parts:  # int | None
+        return any(is_a(value, part) for part in parts)
+    if kind in (int, float) and isinstance(value, kind | int):
+        return not isinstance(value, bool) and abs(value) < LARGEST
+    return isinstance(value, kind)
 
 
 WARM = TrainConfig()

@@ -54,10 +54,8 @@ class Players:
     def _adam(
         self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay: float = 0.0
     ) -> torch.optim.AdamW:  # without decay it is plain Adam
-        parameters = network.parameters()
-        return torch.optim.AdamW(
-            parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=True
-        )
+        options = {"betas": betas, "weight_decay": weight_decay, "fused": True}
+        return torch.optim.AdamW(network.parameters(), learning_rate, **options)
 
     def _generator_optimizer(self) -> torch.optim.AdamW:
         config = self.config
@@ -101,9 +99,8 @@ class Players:
     def is_finite(self) -> bool:
         """Whether both networks are still made of numbers, running statistics included."""
         networks = filter(None, (self.generator, self.discriminator))
-        return all(
-            v.isfinite().all() for network in networks for v in network.state_dict().values()
-        )
+        values = (v for network in networks for v in network.state_dict().values())
+        return all(v.isfinite().all() for v in values)
 
 
 def discriminator_step(

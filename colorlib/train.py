@@ -26,14 +26,20 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from colorlib.color import rgb_to_L_ab
-from colorlib.evaluate import triptych_sheet, triptychs, write_picture
-from colorlib.files import Run, save_generator
+from colorlib.evaluate import at_work, triptych_sheet, triptychs, write_picture
+from colorlib.files import Run, RunError, save_generator
 from colorlib.recipes import TrainConfig
 from colorlib.steps import Players, train_step
 
 EPOCHS = 10  # the budget where none is given
 FLUSH_EVERY = 50  # steps between two looks at the losses: each look waits for the device
 KEEP_ON_DEVICE = 2**31  # bytes of L and ab that may be converted once and kept
+SURE = 0.01  # D whose mean answers over an epoch are this near 1 and 0 has won
+ONE_COLOR = 0.05  # G whose ab vary by less than this share of the real ones paints one color
+D_HAS_WON = """D told real from invented colors through a whole epoch: G can learn nothing from it.
+Try a smaller d_learning_rate, a larger lambda_reconstruction, d_every 2, or adversarial lsgan"""
+HAS_COLLAPSED = """G paints everything in nearly one color.
+Try a larger lambda_reconstruction, a longer warm_up, or a smaller learning_rate"""
 
 
 class TrainingError(RuntimeError):
@@ -150,7 +156,8 @@ def train(
         Both networks and the history.
 
     Raises:
-        RunError: the folder belongs to another configuration, or another process holds it.
+        RunError: the folder belongs to another configuration or other networks, another process
+            holds it, or it cannot be written to.
         TrainingError: a loss is not finite, or the memory does not suffice.
         KeyboardInterrupt: on Ctrl-C, once the step is done and everything is saved.
     """
@@ -185,13 +192,26 @@ class Loop:
         self.history: list[dict] = []
         self.pending: list[tuple[dict, dict[str, Tensor]]] = []
         self.unwritten: list[dict] = []
+        self.warned: set[str] = set()
         self.seconds = 0.0  # how long the run has trained, earlier calls included
         self.clock = self.saved_at = time.monotonic()
 
     def resume(self) -> None:
         """Go back to the last checkpoint, if there is one, and set up what follows from it."""
         state = self.run.load_checkpoint() if self.run else None
-        if state:
+        if state is not None:
+            self._restore(state)
+        if self.run:
+            self.history = self.run.cut_history(self.step)
+        if state is None:
+            self._show_samples()
+        self.stream = self.batches.stream(self.step)
+        done = 100 * self.share()
+        self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=self.is_done())
+        self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
+
+    def _restore(self, state: dict) -> None:
+        try:
             self.players.load_state_dict(state["players"])
             self.step = self.saved_step = state["step"]
             self.is_balanced = state["is_balanced"]
@@ -199,14 +219,9 @@ class Loop:
             torch.set_rng_state(state["random"])
             if self.players.device.type == "cuda" and "random_cuda" in state:
                 torch.cuda.set_rng_state(state["random_cuda"], self.players.device)
-        if self.run:
-            self.history = self.run.cut_history(self.step)
-        if not state:
-            self._show_samples()
-        self.stream = self.batches.stream(self.step)
-        done = 100 * self.share()
-        self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=self.is_done())
-        self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            message = f"the checkpoint in {self.run.folder} is of other networks: {error!s:.300}"
+            raise RunError(f"{message}; start over with --fresh (fresh=True)") from error
 
     def share(self) -> float:
         """Which share of the budget is spent, 0..1."""
@@ -227,9 +242,9 @@ class Loop:
         if self.config.is_annealed:
             stage = (0.0, warm_up) if self.players.is_warming_up else (warm_up, 1.0)
             self.players.anneal((share - stage[0]) / (stage[1] - stage[0]))
-        L, real_ab = next(self.stream)
+        self.batch = next(self.stream)
         try:
-            losses = train_step(self.players, L, real_ab, self.step + 1)
+            losses = train_step(self.players, *self.batch, self.step + 1)
         except RuntimeError as error:  # on a CPU it has no class of its own
             if not any(words in str(error) for words in ("out of memory", "allocate memory")):
                 raise
@@ -302,9 +317,11 @@ class Loop:
         """See whether D still can tell real from fake; save, and show the samples."""
         self.flush()
         rows = [row for row in self.history[-len(self.batches) :] if row["d_real"] is not None]
-        if rows and self.config.equilibrium:
-            means = [sum(row[name] for row in rows) / len(rows) for name in ("d_real", "d_fake")]
-            self.is_balanced = all(abs(mean - 0.5) <= self.config.equilibrium for mean in means)
+        if rows:
+            real, fake = (sum(row[d] for row in rows) / len(rows) for d in ("d_real", "d_fake"))
+            self.is_balanced = max(abs(real - 0.5), abs(fake - 0.5)) < self.config.equilibrium
+            if real > 1 - SURE and fake < SURE:
+                self._warn_once(D_HAS_WON)
         if time.monotonic() - self.saved_at >= self.SAVE_AT_MOST:
             self.save()
 
@@ -315,17 +332,33 @@ class Loop:
             return
         if not self.players.is_finite():
             self._raise_diverged(f"a weight is not finite after step {self.step}")
+        if self.step >= FLUSH_EVERY and self.paints_one_color():
+            self._warn_once(HAS_COLLAPSED)
         if self.run:
             state = {"step": self.step, "seconds": self.seconds, "is_balanced": self.is_balanced}
             state |= {"players": self.players.state_dict(), "random": torch.get_rng_state()}
             if self.players.device.type == "cuda":
                 state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
             self.run.save_checkpoint(state)
-            card = {"data": self.config.data, "size": self.config.size, "seed": self.config.seed}
+            data = Path(self.config.data).name  # weights travel: no path of somebody's machine
+            card = {"data": data, "size": self.config.size, "seed": self.config.seed}
             path = self.run.folder / "generator.safetensors"
             save_generator(path, self.players.generator, **card)
         self._show_samples()
         self.saved_step, self.saved_at = self.step, time.monotonic()
+
+    def paints_one_color(self) -> bool:
+        """Whether G's colors hardly vary over the last batch, though the photos' own do."""
+        L, real_ab = self.batch
+        with at_work(self.players.generator):
+            fake_ab = self.players.generator(L)
+        fake, real = (ab.std(dim=(0, 2, 3)).max() for ab in (fake_ab, real_ab))
+        return bool(fake < ONE_COLOR * real)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self.warned:
+            self.warned.add(text)
+            warnings.warn(f"step {self.step}: {text}", stacklevel=2)
 
     def _show_samples(self) -> None:
         if self.run and self.samples is not None:

@@ -94,6 +94,34 @@ def moves_d(generator, discriminator, optimizer_g, L, real_ab, lambda_l1):
     return loss
 
 
+def keeps_d_frozen(generator, discriminator, *rest):
+    discriminator.requires_grad_(False)
+    return generator_turn(generator, discriminator, *rest)
+
+
+def thaws_d(generator, discriminator, *rest):
+    loss = keeps_d_frozen(generator, discriminator, *rest)
+    discriminator.requires_grad_(True)
+    return loss
+
+
+def keeps_g_frozen(generator, *rest):
+    generator.requires_grad_(False)
+    return discriminator_turn(generator, *rest)
+
+
+def in_eval(turn, held, is_set_back):
+    """A turn with player number `held` in eval mode, for good or until the turn is over."""
+
+    def answer(*players_and_more):
+        network = players_and_more[held].eval()
+        loss = turn(*players_and_more)
+        network.train(is_set_back)
+        return loss
+
+    return answer
+
+
 def is_held(network, step):
     before = [weight.clone() for weight in network.parameters()]
     step()
@@ -143,6 +171,9 @@ WRONG = {
         (in_one_batch, "Judge real and fake apart"),
         (lambda *arguments: discriminator_turn(*arguments).item(), "you return a float"),
         (d_turn(lambda real, fake: softplus(-real) + softplus(fake), learn=lambda *_: 0), "shape"),
+        (keeps_g_frozen, "G is still frozen"),
+        (in_eval(discriminator_turn, 0, is_set_back=False), "that is not holding"),
+        (in_eval(discriminator_turn, 0, is_set_back=True), "that is not holding"),
     ],
     "generator_turn": [
         (g_turn(lambda t, distance, weight: cost(t, 0) + weight * distance), "to be caught"),
@@ -154,11 +185,14 @@ WRONG = {
         (g_turn(both_wishes, learn=without_clearing), "zero_grad()"),
         (moves_d, "D's weights have moved"),
         (g_turn(lambda t, distance, weight: cost(t, 1) + 2 * weight * distance), "L1 is a mean"),
+        (keeps_d_frozen, "D is still frozen"),
+        (in_eval(generator_turn, 1, is_set_back=False), "that is not holding"),
+        (in_eval(generator_turn, 1, is_set_back=True), "that is not holding"),
     ],
     "is_held": [
         (held(lambda network: list(network.parameters()), all_equal), "clone()"),
-        (held(copies, lambda *pair: not all_equal(*pair)), "you say True"),
-        (lambda network, step: step() is not None, "upside down"),
+        (held(copies, lambda *pair: not all_equal(*pair)), "turn the answer around"),
+        (lambda network, step: step() is not None, "turn the answer around"),
         (held(lambda network: copies(network)[:1], all_equal), "look at all of them"),
         (
             held(copies, lambda old, new: all(torch.allclose(a, b) for a, b in zip(old, new))),
@@ -181,6 +215,10 @@ WRONG = {
         ((1, 3, 3), "D 12 turns and G 4"),
         ((2, 6, 6), "k = g_every / d_every"),
         ((0, 6, 3), "from 1 on"),
+        ((2, 5.5, 3), "whole numbers"),
+        ((2, 5, 2.5), "12 in 60"),
+        ((2, 6), "give three numbers"),
+        (3, "give three numbers"),
     ],
     "needed": [
         (set(PARTS[:2]), "units apart"),
@@ -188,8 +226,13 @@ WRONG = {
         (FIVE - {"step number"}, "units apart"),
         (set(PARTS), "without"),
         ({"weights"}, "no part"),
+        ({"weights of G", ...}, "replace the dots"),
     ],
 }
+
+
+def test_freezing_d_and_setting_it_back_is_right():
+    judge(checks.generator_turn, thaws_d, None)
 
 
 @pytest.mark.parametrize("check, answer, words", cases(checks, RIGHT, WRONG))

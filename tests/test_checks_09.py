@@ -63,6 +63,12 @@ def large_spot(rgb):
     return spoiled
 
 
+def black_corner(rgb):
+    spoiled = rgb.clone()
+    spoiled[..., :8, :8] = 0
+    return spoiled
+
+
 def tiny_spot(rgb):
     spoiled = rgb.clone()
     spoiled[..., 20:22, 20:22] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
@@ -121,6 +127,7 @@ WRONG = {
         (tiny_spot, "nobody would be shocked"),
         (lambda rgb: 1 - rgb, "Spoil fewer pixels"),
         (large_spot, "Spoil fewer pixels"),
+        (black_corner, "off by about 68.0; with 64 pixels the mean stays below 1 only under 64"),
         (in_place, "you changed the picture"),
         (lambda rgb: 255 * fool_the_mean(rgb), "a picture's run 0..1"),
         (lambda rgb: fool_the_mean(rgb)[0], "keep the shape"),
@@ -137,6 +144,14 @@ WRONG = {
     ],
     "luck": [
         (lambda right, trials: math.comb(trials, right) / 2**trials, "exactly 7"),
+        (
+            lambda right, trials: (
+                sum(math.comb(trials, hits) for hits in range(right, trials)) / 2**trials
+            ),
+            "stops before its end",
+        ),
+        (lambda right, trials: 100 * luck(right, trials), "no percent"),
+        (lambda right, trials: 1.5 * luck(right, trials), "0.00098 is expected"),
         (lambda right, trials: 2 * luck(right, trials), "you get 0.001953"),
         (lambda right, trials: right / trials, "you get 1"),
         (

@@ -130,3 +130,17 @@ def test_drawings():
     panels = measures.draw_slopes(losses, torch.linspace(-1, 1, 3)).axes
     assert panels[0].lines[0].get_ydata().tolist() == [1, 1, 1]
     plt.close("all")
+
+
+def test_gradients_stand_beside_their_pictures():
+    torch.manual_seed(0)
+    L, ab = torch.rand(4, 1, 16, 16), torch.rand(4, 2, 16, 16) / 4
+    untrained, on_mauve, on_real = torch.rand(3, 4, 1, 16, 16)
+    axes = measures.draw_gradients(L, -ab, ab, untrained, on_mauve, on_real, count=2).axes
+    assert len(axes) == 12
+    titles = [each.get_title() for each in axes[:6]]
+    assert titles == ["mauve", "gradient", "smoothed", "real", "real, smoothed", "untrained"]
+    second_row = [each.images[0].get_array().squeeze() for each in axes[6:]]
+    for number, wanted in {1: on_mauve, 4: measures.smooth(on_real)}.items():
+        assert second_row[number].data == pytest.approx(wanted[1, 0].numpy(), abs=1e-6)
+    plt.close("all")

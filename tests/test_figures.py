@@ -171,6 +171,15 @@ def test_grid_has_a_title_and_a_picture_each():
     plt.close(figure)
 
 
+@pytest.mark.parametrize("smooth, wanted", [(False, "nearest"), (True, "bicubic")])
+def test_small_pictures_are_enlarged_as_squares_or_smoothly(smooth, wanted):
+    with plt.rc_context():
+        figures.use_style()
+        figure = figures.picture_grid([torch.rand(3, 4, 4)], smooth=smooth)
+    assert figure.axes[0].images[0].get_interpolation() == wanted
+    plt.close(figure)
+
+
 def test_label_map_has_a_color_for_each_label():
     rgb = figures.label_map(torch.arange(len(LABELS), dtype=torch.uint8)[None])
     assert rgb.shape == (3, 1, len(LABELS))
@@ -183,9 +192,10 @@ def test_label_map_has_a_color_for_each_label():
         (diagrams.draw_unet, ["64 ch\n256²", "1024 ch\n16²", "L\n1 ch", "ab\n2 ch"]),
         (lambda: diagrams.draw_unet(32, 2, 64), ["32 ch\n64²", "128 ch\n16²"]),
         (diagrams.draw_players, ["painter\nG", "critic\nD"]),
+        (diagrams.draw_family, ["GAN\n2014", "pix2pix\n2017", "this course"]),
         (diagrams.draw_loop, ["train D, G held\nreal → 1, fake → 0", "train G, D held\nfake → 1"]),
     ],
-    ids=["unet", "small unet", "players", "loop"],
+    ids=["unet", "small unet", "players", "family", "loop"],
 )
 def test_diagrams(draw, words):
     figure = draw()

@@ -4,6 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -178,7 +179,7 @@ class TestCheckpoints:
                 run.save_checkpoint({"step": step, "weight": torch.full((3,), float(step))})
             assert run.load_checkpoint()["weight"].tolist() == [3.0] * 3
 
-    @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
+    @pytest.mark.parametrize("damage", ["cut", "beheaded", "flip", "empty", "text"])
     def test_a_damaged_one_is_named_and_the_one_before_it_used(self, tmp_path, damage):
         path = tmp_path / "checkpoint.pt"
         with Run(tmp_path, {}) as run:
@@ -187,8 +188,8 @@ class TestCheckpoints:
             content = bytearray(path.read_bytes())
             middle = len(content) // 2
             content[middle] ^= 0xFF
-            broken = {"cut": content[:middle], "flip": content, "empty": b"", "text": b"hello"}
-            path.write_bytes(bytes(broken[damage]))
+            broken = {"cut": content[:middle], "beheaded": content[1:], "flip": content}
+            path.write_bytes(bytes(broken.get(damage, b"hello" if damage == "text" else b"")))
             with pytest.warns(UserWarning, match="checkpoint.pt is damaged"):
                 assert run.load_checkpoint()["step"] == 1
 
@@ -204,13 +205,13 @@ class TestCheckpoints:
                 run.load_checkpoint()
 
     def test_a_full_disk_is_explained(self, tmp_path, monkeypatch):
-        def full(state, file):
-            file.write(b"a part of it")
+        def full(path, content):
+            path.write_text("a part of it")
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with Run(tmp_path, {}) as run:
             run.save_checkpoint({"step": 1})
-            monkeypatch.setattr(torch, "save", full)
+            monkeypatch.setattr(Path, "write_bytes", full)
             with pytest.raises(OSError, match="the disk is full"):
                 run.save_checkpoint({"step": 2})
             assert run.load_checkpoint() == {"step": 1}

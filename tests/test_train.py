@@ -551,7 +551,7 @@ class TestFailures:
             ({"discriminator_layers": 0}, "discriminator_layers must be 1 or more"),
             ({"generator_width": 1}, "generator_width must be 2 or more"),
             ({"size": 100}, "a multiple of 16"),
-            ({"generator": "Unet"}, "generator is one of UNet, StridedUNet; got 'Unet'"),
+            ({"generator": "Unet"}, r"one of \['UNet', 'StridedUNet'\]; got 'Unet'"),
             ({"adversarial": "wgan_gp", "discriminator": "image"}, "discriminator_norm none"),
             ({"adversarial": "wgan_gp", "discriminator_norm": "batch"}, "discriminator_norm none"),
             ({"zoom": 0.5}, "zoom must be 1 or more"),

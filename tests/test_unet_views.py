@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 from IPython.display import HTML
+from torch.nn import functional
 
 from colorlib.generator import StridedUNet, UNet, count_parameters
 from colorlib.lesson import unet_views
@@ -44,6 +45,28 @@ def test_costs_are_the_known_ones():
     assert sum(unet_views.multiplications(network, 256).values()) == pytest.approx(48.10, abs=0.01)
     table = unet_views.cost_table({"lean": lambda: StridedUNet(8)}, torch.rand(1, 1, 32, 32), 1)
     assert table.loc["lean", "parameters"] == f"{count_parameters(StridedUNet(8)):,}"
+    assert table.loc["lean"].tolist()[-2:] == ["1.0", "1.0"]
+
+
+def test_strides_alone_save_no_multiplications_and_one_convolution_does():
+    with torch.device("meta"):
+        pooled, strided = UNet(8), unet_views.UNetWithStrides(8)
+        lean = unet_views.with_one_convolution(unet_views.UNetWithStrides(8))
+    counts = [unet_views.multiplications(each, 64) for each in (pooled, strided, lean)]
+    assert counts[0] == counts[1]
+    assert sum(counts[2].values()) < 0.6 * sum(counts[1].values())
+    assert count_parameters(pooled) == count_parameters(strided)
+
+
+def test_a_unet_with_strides_is_a_unet_where_every_second_pixel_is_kept():
+    torch.manual_seed(0)
+    network, L = unet_views.UNetWithStrides(4).eval(), torch.rand(2, 1, 32, 32)
+    made = unet_views.outputs(network, L)
+    assert [made[f"down.{level}"].shape[-1] for level in range(4)] == [16, 8, 4, 2]
+    halves, *rest = network.down[0]
+    everywhere = functional.conv2d(made["first"], halves.weight, halves.bias, padding=1)
+    kept = torch.nn.Sequential(*rest)(everywhere[..., ::2, ::2])
+    torch.testing.assert_close(kept, made["down.0"])
 
 
 @pytest.mark.parametrize("block, side", [("first", 5), ("down.0", 14), ("down.1", 32)])

@@ -172,6 +172,13 @@ def test_before_after(displayed):
     assert displayed[1] == ("red and blue (line, % of the width 50)", (8, 8))
 
 
+def test_before_after_with_stills(displayed):
+    before_after(square(8), square(8, "blue"), alt="red and blue", stills=[20, 80])
+    assert [caption for caption, _ in displayed[1::2]] == [
+        f"red and blue (line, % of the width {line})" for line in (20, 80)
+    ]
+
+
 # --- upload ---
 
 

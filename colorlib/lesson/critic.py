@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from colorlib.color import AB_SCALE, L_ab_to_rgb
 from colorlib.discriminator import PatchDiscriminator, receptive_field
-from colorlib.lesson.figures import DISCRIMINATOR, FAKE, INK, LINE
+from colorlib.lesson.figures import DISCRIMINATOR, INK, LINE, picture_grid
 
 
 def best_share_right(real: Tensor, fake: Tensor) -> float:
@@ -121,7 +121,8 @@ def draw_window(picture: Tensor, critic: nn.Module, right: float, down: float) -
     figure, axes = plt.subplots(figsize=(3.4, 3.2))
     axes.imshow(picture.permute(1, 2, 0).numpy())
     axes.grid(False)
-    axes.add_patch(plt.Rectangle((x, y), field, field, fill=False, edgecolor=FAKE, linewidth=4))
+    look = {"edgecolor": DISCRIMINATOR, "linewidth": 4}
+    axes.add_patch(plt.Rectangle((x, y), field, field, fill=False, **look))
     axes.set(xlim=(-70, side + 70), ylim=(side + 70, -70), xlabel="pixels", ylabel="pixels")
     axes.set_title(f"{count}×{count} scores, each sees {field}×{field}", fontsize=13)
     return figure
@@ -295,3 +296,36 @@ def smooth(strength: Tensor, width: int = 9) -> Tensor:
     """Blur maps (B, 1, H, W), so that regions show; each is scaled to 1 at its brightest."""
     blurred = functional.avg_pool2d(strength, width, 1, width // 2, count_include_pad=False)
     return blurred / blurred.amax(dim=(2, 3), keepdim=True)
+
+
+def draw_gradients(
+    L: Tensor,
+    mauve_ab: Tensor,
+    real_ab: Tensor,
+    untrained: Tensor,
+    on_mauve: Tensor,
+    on_real: Tensor,
+    count: int = 3,
+) -> Figure:
+    """Draw scenes with mauve balloons and with their own, and gradient maps beside them.
+
+    Args:
+        L: (B, 1, H, W).
+        mauve_ab: with mauve balloons, (B, 2, H, W).
+        real_ab: their own colors, (B, 2, H, W).
+        untrained: gradient map of an untrained critic on the mauve pictures, (B, 1, H, W).
+        on_mauve: likewise, of the trained one.
+        on_real: likewise, on the real pictures.
+        count: how many scenes, a row each.
+    """
+    columns = {
+        "mauve": L_ab_to_rgb(L, mauve_ab),
+        "gradient": on_mauve,
+        "smoothed": smooth(on_mauve),
+        "real": L_ab_to_rgb(L, real_ab),
+        "real, smoothed": smooth(on_real),
+        "untrained": smooth(untrained),
+    }
+    pictures = [column[i] for i in range(count) for column in columns.values()]
+    titles = [*columns, *[""] * (len(pictures) - len(columns))]
+    return picture_grid(pictures, titles, columns=len(columns), height=1.75)

@@ -1,4 +1,4 @@
-"""Diagrams drawn by code: the U, the two players, the training procedure."""
+"""Diagrams drawn by code: the U, the two players, the training procedure, the GAN family."""
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def draw_unet(width: int = 64, depth: int = 4, size: int = 256) -> Figure:
         start, end = centers[level] + 0.3, centers[-1 - level] - 0.3
         y = tops[level] + 0.2 + 0.5 * 0.62**level
         arrow(axes, (start, y), (end, y), color=PALE, linestyle="--")
-    axes.text(centers[depth], tops[0] + 0.82, "skip: concatenate", ha="center", color="#666666")
+    axes.text(centers[depth], tops[0] + 0.82, "skip: concatenate", ha="center", color=PALE)
     ends = (centers[0] - 0.25, "L\n1 ch", "right"), (centers[-1] + 0.25, "ab\n2 ch", "left")
     for x, text, side in ends:
         axes.text(x, tops[0], text, ha=side, va="center", fontsize=14, fontweight="bold")
@@ -69,7 +69,7 @@ def draw_loop() -> Figure:
     """Draw the training procedure: k steps of D with G held, one step of G with D held, again."""
     figure, axes = blank((11, 4.6), (0, 11), (0, 4.6))
     box(axes, (1.2, 3.3), "initialize\nG and D", INK)
-    box(axes, (4.2, 3.3), "draw a batch\nL, real ab", REAL)
+    box(axes, (4.2, 3.3), "draw a batch\nL, real ab", INK)
     box(axes, (7.6, 3.3), "train D, G held\nreal → 1, fake → 0", DISCRIMINATOR, width=2.7)
     box(axes, (7.6, 1.0), "train G, D held\nfake → 1", GENERATOR, width=2.7)
     box(axes, (4.2, 1.0), "D cannot tell,\nor time is up?", INK)
@@ -85,6 +85,26 @@ def draw_loop() -> Figure:
     axes.text(9.15, 1.0, "once", ha="left", va="center")
     axes.text(4.35, 2.15, "no: again", ha="left", va="center")
     axes.text(2.7, 1.15, "yes", ha="center", va="bottom")
+    return figure
+
+
+def draw_family() -> Figure:
+    """Draw the descendants of the game of 2014, as far as they matter for this course."""
+    figure, axes = blank((11, 4.4), (0, 11), (0.2, 4.4))
+    places = {
+        "GAN\n2014": (1.2, 2.3),
+        "conditional\nGAN 2014": (4.1, 3.7),
+        "DCGAN\n2016": (4.1, 2.3),
+        "WGAN\n2017": (4.1, 0.9),
+        "pix2pix\n2017": (7.0, 3.0),
+        "this course": (9.8, 3.0),
+    }
+    for label, place in places.items():
+        box(axes, place, label, INK if label == "this course" else PALE)
+    spots = list(places.values())
+    for parent, child in ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (4, 5)):
+        (x, y), (u, v) = spots[parent], spots[child]
+        arrow(axes, (x + 1.0, y), (u - 1.0, v))
     return figure
 
 

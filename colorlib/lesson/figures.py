@@ -124,6 +124,7 @@ def show_pictures(
     alt: str = "",
     columns: int | None = None,
     height: float = 2.6,
+    smooth: bool = False,
 ) -> None:
     """Display pictures side by side, with a title over each.
 
@@ -133,11 +134,12 @@ def show_pictures(
         alt: what there is to see.
         columns: pictures in a row; all in one row where it is None.
         height: of one picture, in inches (100 pixels).
+        smooth: as `picture_grid` takes it.
 
     Raises:
         ValueError: no alternative text, titles that do not match, or no picture to show.
     """
-    show(picture_grid(pictures, titles, columns, height), alt)
+    show(picture_grid(pictures, titles, columns, height, smooth), alt)
 
 
 def picture_grid(
@@ -145,6 +147,7 @@ def picture_grid(
     titles: Sequence[str] = (),
     columns: int | None = None,
     height: float = 2.6,
+    smooth: bool = False,
 ) -> Figure:
     """Draw what `show_pictures` displays, for use in a larger whole or under a control.
 
@@ -153,6 +156,7 @@ def picture_grid(
         titles: one a picture, or none at all.
         columns: pictures in a row; all in one row where it is None.
         height: of one picture, in inches.
+        smooth: enlarge small pictures smoothly; otherwise each pixel is seen as a square.
     """
     arrays = [to_picture(picture) for picture in pictures]
     if not arrays or len(titles) not in (0, len(arrays)):
@@ -165,7 +169,7 @@ def picture_grid(
     for axes in grid.flat:
         axes.axis("off")
     for axes, array in zip(grid.flat, arrays):
-        axes.imshow(array, vmin=0, vmax=1)
+        axes.imshow(array, vmin=0, vmax=1, interpolation="bicubic" if smooth else None)
     for axes, title in zip(grid.flat, titles):
         axes.set_title(title, fontsize=13)
     return figure

@@ -63,7 +63,7 @@ def make_messy_folder(root: str | os.PathLike, scenes: int = 20) -> Path:
         mask.save(masks / f"{name}.png")
     _, photo, mask = pictures[-1]
     _cut_out(photo, mask).save(images / "cutout.png")
-    mask.convert("RGB").save(masks / "stray.jpg")  # DUTS-TR has three such
+    mask.convert("RGB").save(masks / "stray.jpg")  # three such are reported in DUTS-TR
     _put_strange_files(images, photo)
     return root
 

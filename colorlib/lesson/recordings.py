@@ -28,6 +28,7 @@ from colorlib.evaluate import colorfulness
 from colorlib.files import atomic_write, write_json
 from colorlib.generator import StridedUNet
 from colorlib.lesson import ROOT
+from colorlib.lesson.toy_gan import one_thread
 from colorlib.losses import bce_discriminator, bce_generator
 from colorlib.photos import TEST_SCENES_SEED
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS, Scenes, render_scenes
@@ -279,8 +280,8 @@ def record(
 
 
 def short(number: float) -> float:
-    """A number of five digits: more would only fill the file."""
-    return float(f"{number:.5g}")
+    """A number of five digits: more would only fill the file. A whole one stays whole."""
+    return number if isinstance(number, int) else float(f"{number:.5g}")
 
 
 def make_data(count: int = 1000, size: int = 64, test_count: int = 32) -> Data:
@@ -321,9 +322,9 @@ class Recordings:
     out: Path = ROOT / "data" / "results" / "curves"
     """The folder to write to."""
 
+    @one_thread()  # with more, the last digits would depend on how many there are
     def run(self) -> None:
         """Play and write."""
-        torch.set_num_threads(1)  # with more, the last digits would depend on how many there are
         data = None
         for name in self.names:
             facts = self.facts(name)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from itertools import combinations
+from itertools import accumulate, combinations
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness
 from colorlib.evaluate import psnr_ab
-from colorlib.generator import GENERATORS, count_parameters
-from colorlib.lesson.figures import FAKE, GENERATOR, PALE, picture_grid
+from colorlib.generator import GENERATORS, DoubleConv, UNet, count_parameters
+from colorlib.lesson.figures import GENERATOR, INK, PALE, picture_grid
 
 CUTS = {  # the skips cut, by what the reader chooses
     "nothing": [],
@@ -86,7 +86,8 @@ def draw_keyholes(rgb: Tensor, places: dict[str, tuple[int, int]], windows: list
     figure = picture_grid(views, titles, columns=len(places), height=1.3)
     for axes, view in zip(figure.axes, views):
         corner = view.shape[-1] // 2 - 0.5
-        axes.add_patch(Rectangle((corner, corner), 1, 1, fill=False, edgecolor=FAKE, linewidth=2))
+        look = {"edgecolor": INK, "linewidth": 2}
+        axes.add_patch(Rectangle((corner, corner), 1, 1, fill=False, **look))
     return figure
 
 
@@ -169,12 +170,14 @@ def cost_table(
 ) -> pd.DataFrame:
     """Tabulate what networks cost: parameters, file, multiplications at 256×256, time on L.
 
+    The last two columns say how many times the last network's each needs.
+
     Args:
         makers: functions that build a U-Net, by its name in the table.
         L: (B, 1, H, W), the pictures to time; the quickest of `repeats` runs counts.
         repeats: how many runs.
     """
-    rows = {}
+    rows, costs = {}, []
     for label, make in makers.items():
         with torch.device("meta"):
             billions = sum(multiplications(make(), 256).values())
@@ -183,9 +186,37 @@ def cost_table(
         milliseconds = min(_milliseconds(network, L) for _ in range(repeats))
         numbers = (parameters * 4 / 1e6, billions, milliseconds)
         rows[label] = [f"{parameters:,}", *(f"{number:.3g}" for number in numbers)]
+        costs.append((billions, milliseconds))
+    for row, cost in zip(rows.values(), costs):
+        row += [f"{mine / last:.1f}" for mine, last in zip(cost, costs[-1])]
     time_of = f"ms, {L.shape[-2]}×{L.shape[-1]}"
     columns = ["parameters", "MB", "billion multiplications, 256×256", time_of]
+    columns += ["times the multiplications", "times the ms"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+class UNetWithStrides(UNet):
+    """A UNet without pools: the first convolution of each level below has stride 2 instead."""
+
+    def __init__(self, width: int):
+        super().__init__(width)
+        for block in self.down:
+            block[0].stride = (2, 2)
+
+    def forward(self, L: Tensor) -> Tensor:
+        """Predict chroma (B, 2, H, W) from lightness (B, 1, H, W)."""
+        _, *skips, x = accumulate([L, self.first, *self.down], lambda x, block: block(x))
+        for block in self.up:
+            x = block(x, skips.pop())
+        return torch.tanh(self.last(x))
+
+
+def with_one_convolution(network: nn.Module) -> nn.Module:
+    """Take the second convolution out of every `DoubleConv`, and return the network."""
+    for block in network.modules():
+        if isinstance(block, DoubleConv):
+            del block[3:]
+    return network
 
 
 def _milliseconds(network: nn.Module, L: Tensor) -> float:
@@ -219,9 +250,9 @@ def draw_squares(picture: Tensor, spans: list[tuple[int, int]]) -> Figure:
     width = picture.shape[-1]
     figure, axes = plt.subplots(figsize=(6, 3.4))
     axes.imshow(picture[0].numpy(), vmin=0, vmax=1)
-    leader = {"arrowstyle": "-", "color": FAKE}
+    leader = {"arrowstyle": "-", "color": GENERATOR}
     for level, (first, last) in enumerate(spans):
-        side, look = last - first + 1, {"edgecolor": FAKE, "linewidth": 2}
+        side, look = last - first + 1, {"edgecolor": GENERATOR, "linewidth": 2}
         axes.add_patch(Rectangle((first, first), side, side, fill=False, **look))
         height = width * (0.9 - 0.2 * level)  # the labels stand beside the picture, level 0 lowest
         place, text = (1.08 * width, height), f"level {level}: {side} pixels"

@@ -221,7 +221,9 @@ def player(draw: Callable[[int], Drawn], count: int, label: str, milliseconds: i
     return ipywidgets.VBox([button, box])
 
 
-def before_after(before: Any, after: Any, *, alt: str, at: float = 50) -> None:
+def before_after(
+    before: Any, after: Any, *, alt: str, at: float = 50, stills: Sequence[int] = ()
+) -> None:
     """Lay one picture over another, with a slider that moves the line between them.
 
     Args:
@@ -229,6 +231,7 @@ def before_after(before: Any, after: Any, *, alt: str, at: float = 50) -> None:
         after: the one on the right, of the same size.
         alt: what there is to see.
         at: where the line begins, in percent of the width.
+        stills: where it stands in the still pictures; at its beginning if there are none.
     """
     pair = [
         picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
@@ -238,7 +241,8 @@ def before_after(before: Any, after: Any, *, alt: str, at: float = 50) -> None:
     def draw(line: float) -> Image.Image:
         return split_picture(*pair, line / 100)
 
-    play(draw, alt=alt, line=slider(0, 100, 1, round(at), label="line, % of the width"))
+    line = slider(0, 100, 1, round(at), label="line, % of the width")
+    play(draw, alt=alt, stills=[{"line": still} for still in stills] or [{}], line=line)
 
 
 def split_picture(before: Image.Image, after: Image.Image, line: float) -> Image.Image:

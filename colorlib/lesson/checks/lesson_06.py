@@ -36,6 +36,24 @@ def _start():
     return yours, ours, batches
 
 
+def _watch(players):
+    """Note for each later pass of either network whether it was in training mode."""
+    modes = []
+    for network in (players.generator, players.discriminator):
+        network.register_forward_pre_hook(lambda module, inputs: modes.append(module.training))
+    return modes
+
+
+def _require_training(modes):
+    switched = "you switched a network to eval(); that is not holding. Leave both in training mode."
+    require(all(modes), switched)
+
+
+def _require_thawed(network, name):
+    frozen = f"{name} is still frozen: unfreeze it after backward(), with requires_grad_(True)."
+    require(all(weight.requires_grad for weight in network.parameters()), frozen)
+
+
 def _require_number(loss):
     require(isinstance(loss, torch.Tensor), f"return the loss; you return a {type(loss).__name__}.")
     require(loss.ndim == 0, f"the loss is one number, a mean; yours has shape {tuple(loss.shape)}.")
@@ -60,8 +78,10 @@ def discriminator_turn(answer):
     with torch.no_grad():  # on copies: batch norm remembers
         logits_real = deepcopy(D)(L, real_ab)
         logits_fake = deepcopy(D)(L, deepcopy(G)(L))
+    modes = _watch(yours)
     loss = filled(answer(G, D, optimizer, L, real_ab))
     _require_number(loss)
+    _require_training(modes)
     leaked = "G got a gradient: D's loss must not reach it. Put .detach() behind G's colors."
     require(not gradient_of(G).any(), leaked)
     _require_d_loss(loss.detach(), logits_real, logits_fake)
@@ -69,7 +89,9 @@ def discriminator_turn(answer):
     require(_have_moved(D, before), stuck)
     discriminator_step(ours, L, real_ab)
     _require_same(D, ours.discriminator, "after one step D's weights differ from colorlib's.")
+    _require_thawed(G, "G")
     answer(G, D, optimizer, *batches[1])
+    _require_training(modes)
     discriminator_step(ours, *batches[1])
     piled = "the first step is right, the second is not: clear the old gradients with zero_grad()."
     _require_same(D, ours.discriminator, piled)
@@ -102,8 +124,10 @@ def generator_turn(answer):
     with torch.no_grad():
         fake_ab = deepcopy(G)(L)
         parts = deepcopy(D)(L, fake_ab), functional.l1_loss(fake_ab, real_ab)
+    modes = _watch(yours)
     loss = filled(answer(G, D, optimizer, L, real_ab, LAMBDA))
     _require_number(loss)
+    _require_training(modes)
     moved = "D's weights have moved: in G's turn only optimizer_g takes a step."
     require(not _have_moved(D, before_d), moved)
     _require_g_loss(loss.detach(), *parts)
@@ -112,7 +136,9 @@ def generator_turn(answer):
     generator_step(ours, L, real_ab)
     cut = "the loss is right, but G moves elsewhere: does D's opinion reach it? No detach() here."
     _require_same(G, ours.generator, cut)
+    _require_thawed(D, "D")
     answer(G, D, optimizer, *batches[1], LAMBDA)
+    _require_training(modes)
     generator_step(ours, *batches[1])
     piled = "the first step is right, the second is not: clear the old gradients with zero_grad()."
     _require_same(G, ours.generator, piled)
@@ -170,13 +196,13 @@ def _shift(network):
 
 
 CHANGES = [
+    (lambda network: None, True, "nothing moved and you say False: turn the answer around."),
     (
         _shift,
         False,
         "all weights moved and you say True. Did you keep copies? A list of parameters moves along "
         "with them: clone() each one before the step.",
     ),
-    (lambda network: None, True, "nothing moved and you say False: is the answer upside down?"),
     (
         lambda network: network.last.add_(1e-6),
         False,
@@ -198,16 +224,23 @@ CHANGES = [
 
 @check
 def schedule(answer):
-    """Exercise 4: d_every, g_every and k for 6 turns of D and 2 of G in 12 steps."""
+    """Exercise 4: d_every, g_every and k for 6 turns of D and 2 of G in every 12 steps."""
+    is_three = isinstance(answer, tuple | list) and len(answer) == 3
+    require(is_three, "give three numbers: d_every, g_every, k.")
     d_every, g_every, k = (filled(number) for number in answer)
     require(
-        d_every >= 1 and g_every >= 1, "both are whole numbers from 1 on: every how many steps."
+        d_every >= 1 and g_every >= 1 and d_every % 1 == g_every % 1 == 0,
+        "d_every and g_every are whole numbers from 1 on: every how many steps.",
     )
     turns = 12 // d_every, 12 // g_every
     swapped = "that gives D two turns and G six: d_every says on every how many-th step D learns."
     require(turns != (2, 6), swapped)
     message = f"in 12 steps that gives D {turns[0]} turns and G {turns[1]}; wanted are 6 and 2."
     require(turns == (6, 2), message)
+    late = (
+        f"that gives G two turns in the first 12 steps, but {60 // g_every} in 60; wanted are 10."
+    )
+    require(g_every == 6, late)
     upside_down = "k says how often D learns for one turn of G: turn the fraction around."
     require(abs(k - d_every / g_every) > 1e-6 or d_every == g_every, upside_down)
     require_close(k, g_every / d_every, "k = g_every / d_every: D's turns for one of G's.")
@@ -218,6 +251,7 @@ def schedule(answer):
 def needed(answer):
     """Exercise 5: which parts a run needs to go on as if it had never stopped."""
     names = {answer} if isinstance(answer, str) else set(filled(answer))
+    require(Ellipsis not in names, "replace the dots by more names from PARTS, or leave them out.")
     unknown = names - set(PARTS)
     require(not unknown, f"there is no part {sorted(map(str, unknown))}; take names from PARTS.")
     error = resume_error(names)

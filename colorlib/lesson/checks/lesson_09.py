@@ -74,6 +74,14 @@ def fool_the_mean(answer):
         f"the worst 8×8 pixels are off by {worst:.1f} on average: nobody would be shocked. Make "
         "them scream, by 20 or more",
     )
+    changed = (spoiled != real).any(dim=1).sum().item()
+    if changed <= 64:  # the square is small enough, but its color is too far off
+        off, allowed = mean * real[0, 0].numel() / changed, real[0, 0].numel() / changed
+        require(
+            mean < 1,
+            f"your square is off by about {off:.1f}; with {changed} pixels the mean stays below 1 "
+            f"only under {allowed:.0f}: choose a milder color",
+        )
     require(
         mean < 1,
         f"the mean ΔE is {mean:.1f}; it should stay below 1. Spoil fewer pixels, a square of 8×8 "
@@ -141,9 +149,19 @@ def _mistaken(rgb):
 @check
 def luck(answer):
     """Exercise 4: how often a coin is right at least so many times."""
-    all_right = answer(10, 10)
+    all_right = float(answer(10, 10))
+    require(
+        all_right != 0,
+        "ten of ten happens sometimes, but you get 0. Is it range()? It stops before its end: + 1",
+    )
+    require(
+        abs(all_right - 100 / 1024) > 1e-4,
+        f"for ten of ten you get {all_right:.4g}: a chance is 0..1, no percent",
+    )
     require_close(
-        all_right, 1 / 1024, f"ten of ten by luck: 1 in 1024 tests; you get {float(all_right):.4g}"
+        all_right,
+        1 / 1024,
+        f"ten of ten by luck: 1 in 1024 tests, so 0.00098 is expected; you get {all_right:.4g}",
     )
     got = float(answer(7, 10))
     exactly = fooled.luck(7, 10) - fooled.luck(8, 10)
