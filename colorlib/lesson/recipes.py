@@ -50,9 +50,9 @@ class Matrix:
     """Which recipes."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Which seeds."""
-    lambdas: tuple[float, ...] = (0.0, 10.0, 120.0, 400.0)
+    lambdas: tuple[float, ...] = (0.0, 15.0, 240.0)
     """`warm` is also trained with these weights of its reconstruction, on two seeds."""
-    seconds: float = 90.0
+    seconds: float = 96.0
     """How long each run trains."""
     runs: Path = ROOT / "runs" / "recipes"
     """Where the runs' folders lie."""
