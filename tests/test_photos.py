@@ -339,8 +339,8 @@ def test_a_strange_folder_is_sorted_out(folder):
     gray = Image.fromarray(data.astronaut()[:64, :64].mean(axis=2).astype(np.uint8))
     strange = {kind: content for kind, (content, _) in BAD_FILES.items()}
     used = ["wrong_extension.jpg", "UPPER.PNG", "气球 Ballon Ёж.png", "deep/er/x.png", "-#x.png"]
-    for name in used:
-        put(name, photo)
+    for seed, name in enumerate(used, start=10):
+        put(name, encode(color_picture(seed=seed), "PNG"))
     for kind, content in strange.items():
         put(f"{kind}.jpg", content)
     put("Thumbs.db", b"\xd0\xcf\x11\xe0")
@@ -349,6 +349,7 @@ def test_a_strange_folder_is_sorted_out(folder):
     put(".ipynb_checkpoints/0-checkpoint.png", photo)
     put("notes.txt", b"hello")
     put("photo.heic", photo)
+    put("copy of 0.png", (folder / "0.png").read_bytes())
     put("line\nbreak.png", photo)
     put("gray_l.jpg", encode(gray, "JPEG"))
     put("gray_rgb.jpg", encode(gray.convert("RGB"), "JPEG"))
@@ -384,6 +385,7 @@ def test_a_strange_folder_is_sorted_out(folder):
         "itself.jpg": "symbolic links",
         "nowhere.jpg": "No such file",
         "pipe.jpg": "no regular file",
+        "copy of 0.png": "duplicate: the same picture as 0.png",
         **{f"{kind}.jpg": "" for kind in strange},
     }
     left_out = dict(loaded.left_out)
@@ -512,10 +514,9 @@ NAMES = [f"{letter}.jpg" for letter in "abcdefghijkl"]
 def test_split_is_the_ranking_by_sha256():
     train, test = split_by_photo(NAMES, seed=3)
     digests = {name: hashlib.sha256(f"3:{name}".encode()).hexdigest() for name in NAMES}
-    lowest = sorted(NAMES, key=digests.get)[:2]
-    assert sorted(lowest) == test
-    assert train == [name for name in NAMES if name not in lowest]
-    assert split_by_photo(NAMES)[1] == ["j.jpg", "k.jpg"]  # by sha256sum: so on every machine
+    ranked = sorted(NAMES, key=digests.get)
+    assert (train, test) == (ranked[2:], ranked[:2])
+    assert set(split_by_photo(NAMES)[1]) == {"j.jpg", "k.jpg"}  # by sha256sum: on every machine
 
 
 def test_split_depends_on_seed_and_not_on_order():
@@ -523,7 +524,7 @@ def test_split_depends_on_seed_and_not_on_order():
     train, test = split_by_photo(names)
     assert len(test) == 100 and sorted(train + test) == names
     shuffled = random.Random(0).sample(names, len(names))
-    assert set(split_by_photo(shuffled)[1]) == set(test)
+    assert split_by_photo(shuffled) == (train, test)
     assert len(set(split_by_photo(names, seed=1)[1]) & set(test)) < 40  # by chance: 17
     more_test = split_by_photo([*names, "one more.jpg"])[1]
     assert len(set(more_test) ^ set(test)) <= 2
