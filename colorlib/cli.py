@@ -186,7 +186,7 @@ class Download:
             images = download_duts(folder, self.part, self.url, self.zip)
         else:
             images = download_caltech101(folder)
-        print(f"{len(os.listdir(images))} entries in {images}: colorlib train --data {folder}")
+        print(f"the photos are in {images}; to train: colorlib train --data {folder}")
 
 
 def open_run_data(config: TrainConfig, folder: Path, cache: Path | None) -> tuple:
@@ -215,7 +215,7 @@ def list_split(data: Path, split: Path) -> None:
 
 
 def report_left_out(left_out: list[tuple[str, str]], path: Path) -> None:
-    """Say in a few lines which files are not used, and why; write all of them down."""
+    """Say in a few lines what is not used, and why; write all of it down."""
     if not left_out:
         path.unlink(missing_ok=True)  # of an earlier start
         return
@@ -223,7 +223,7 @@ def report_left_out(left_out: list[tuple[str, str]], path: Path) -> None:
         print(f"left out: {name}: {reason}")
     reasons = [f"{count} {reason}" for reason, count in count_reasons(left_out).items()]
     write_left_out(path, left_out)
-    print(f"{len(left_out)} files left out ({', '.join(reasons)}); all of them: {path}")
+    print(f"{len(left_out)} left out in all ({', '.join(reasons)}): {path}")
 
 
 def load_config(path: Path) -> TrainConfig:

@@ -82,17 +82,18 @@ def download_caltech101(folder: str | os.PathLike) -> Path:
     """Get Caltech-101 through torchvision, which knows its checksum, unless it is there already.
 
     Returns:
-        The folder with the photos, `101_ObjectCategories`.
+        The folder with the photos, `101_ObjectCategories`; the annotations are not kept.
 
     Raises:
         DownloadError: the site is down, or what came is damaged.
-        RunError: another process is at it, or nothing can be written to the folder.
+        RunError: another process is at it, or nothing can be written there.
     """
     from torchvision.datasets import Caltech101  # takes seconds
 
     images = Path(folder) / "101_ObjectCategories"
     if not images.is_dir():
-        with hold(images.parent), fresh_folder(images.with_name(".part")) as temporary:
+        # the lock lies outside: in the folder itself are only photos
+        with hold(images.parents[1]), fresh_folder(images.with_name(".part")) as temporary:
             try:
                 Caltech101(temporary, download=True)
             except (RuntimeError, URLError) as error:
@@ -193,8 +194,10 @@ def explained(archive: Path) -> Iterator[None]:
     except DownloadError:
         raise
     except Exception as error:  # of broken bytes zipfile and its decoders make almost anything
-        if isinstance(error, OSError) and error.errno:  # not the bytes' fault
-            raise explain_full_disk(error, archive) from error
+        if isinstance(error, OSError):
+            told = explain_full_disk(error, archive)
+            if told is not error or error.filename:  # a full disk, or a file that does not open
+                raise told from error
         advice = "delete it, and give the same command again"
         raise DownloadError(f"{archive} is no whole zip ({error}): {advice}") from error
 

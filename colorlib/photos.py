@@ -506,7 +506,7 @@ def count_reasons(left_out: Iterable[tuple[str, str]]) -> dict[str, int]:
 def write_left_out(path: str | os.PathLike, left_out: Iterable[tuple[str, str]]) -> None:
     """Write down all files that were left out, and why, one a line."""
     lines = [" ".join(f"{name}: {reason}".splitlines()) for name, reason in left_out]
-    text = "\n".join([f"# {len(lines)} files left out", *lines, ""])
+    text = "\n".join([f"# {len(lines)} left out, and why", *lines, ""])
     with atomic_write(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
