@@ -1,8 +1,8 @@
 """Bytes that took long to make, kept in a file: made once, then only looked into.
 
 The file is memory-mapped: what is read of it is in memory as long as there is room, so a data set
-may be larger than the memory. It is tied to a key, and made anew where the key is another one, or
-the file is not as it was left. It may be deleted at any time.
+may be larger than the memory. It is tied to a key, and made anew where the key is another one or
+the file was cut off. It may be deleted at any time.
 """
 
 import json
