@@ -181,9 +181,10 @@ def check_zip(archive: Path, images: str) -> list[zipfile.ZipInfo]:
         if broken := content.testzip():
             raise zipfile.BadZipFile(f"{broken} in it is damaged")
         photos = [m for m in members if PureWindowsPath(m.filename).parent.name == images]
+        photos = [photo for photo in photos if not photo.is_dir()]
         if not photos:
             raise DownloadError(f"{archive} holds no photos in a folder {images}: is it another?")
-    return [photo for photo in photos if not photo.is_dir()]
+    return photos
 
 
 @contextmanager
