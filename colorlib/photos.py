@@ -270,6 +270,8 @@ class PhotoFolder(Dataset):
         PhotoError: fewer than 2 usable photos.
     """
 
+    max_threads = MAX_THREADS
+
     def __init__(
         self,
         root: str | os.PathLike,
@@ -366,7 +368,7 @@ class PhotoFolder(Dataset):
                 return None, error.reason
             return rgb, hashlib.sha256(rgb).hexdigest()
 
-        pool = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))  # PIL frees the GIL
+        pool = ThreadPoolExecutor(min(self.max_threads, os.cpu_count() or 1))  # PIL frees the GIL
         bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
         try:
             for start in range(0, len(names), AT_ONCE):
@@ -441,6 +443,8 @@ class LabeledPhotos(PhotoFolder):
 
     A photo whose item is another thing raises `TypeError` when it is asked for.
     """
+
+    max_threads = 1  # no data set promises that two threads may ask it at once
 
     def __init__(self, dataset: Dataset, size: int = 256, fit: str = "crop"):
         self.root, self.size, self.fit = Path(type(dataset).__name__), size, fit

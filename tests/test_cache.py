@@ -79,11 +79,19 @@ def test_an_interrupted_making_leaves_nothing_behind(error, tmp_path):
     with pytest.raises(type(error)):
         cached(path, {}, stop)
     assert {item.name for item in tmp_path.iterdir()} <= {"cache.lock"}
-    cached(path, {"old": True}, give(b"old", []))
-    with pytest.raises(type(error)):
-        cached(path, {}, stop)
-    made = []  # nothing tells the old bytes from new ones any more: they are not used
-    assert bytes(cached(path, {}, give(b"new", made))[0]) == b"new" and made
+
+
+def test_an_old_record_never_stands_beside_new_bytes(tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "cache"
+    cached(path, {"photos": "old"}, give(b"old", []))
+    with monkeypatch.context() as patch:
+        patch.setattr("colorlib.cache.json.dumps", stop)  # the bytes are new, the record is due
+        with pytest.raises(KeyboardInterrupt):
+            cached(path, {"photos": "new"}, give(b"new", []))
+    assert bytes(cached(path, {"photos": "old"}, give(b"old", []))[0]) == b"old"
 
 
 CHILD = """\
