@@ -5,7 +5,9 @@ Read the modules in this order, which is also the order of the course:
     color          RGB, YUV, HSV and Lab on tensors; scaling for the networks
     scenes         built-in data: rendered scenes whose colors can be learned in a minute
     files          write beside and move in place; weights; run folders and their lock
-    photos         real data: find, check, decode, split
+    cache          bytes that took long to make, made once
+    photos         real data: find, check, decode, split; DUTS, torchvision's data sets, any folder
+    download       fetch a data set, check it, unpack it
     generator      the U-Net, from lightness to chroma
     discriminator  whole-image and patch discriminators, from colors to logits
     losses         adversarial objectives on logits, reconstruction losses
@@ -14,7 +16,7 @@ Read the modules in this order, which is also the order of the course:
     steps          the two players; how D learns, and how G learns from it
     train          the loop around the steps: a run that can be stopped and goes on
     colorize       a gray photo in, a color photo out, at any size
-    cli            colorlib train | evaluate | colorize | show
+    cli            colorlib train | evaluate | colorize | show | download
 
 `lesson` holds what only the notebooks need. Three functions have the name of their module and are
 imported from there: `from colorlib.train import train`, and likewise `evaluate` and `colorize`.
@@ -25,14 +27,16 @@ from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.evaluate import compare, evaluate_run, results_table
 from colorlib.files import load_generator, save_generator
 from colorlib.generator import StridedUNet, UNet
-from colorlib.photos import PhotoFolder, open_data
+from colorlib.photos import DUTS, LabeledPhotos, PhotoFolder, open_data
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.scenes import SceneDataset, render_scenes
 
 __all__ = [
+    "DUTS",
     "RECIPES",
     "ImageDiscriminator",
     "L_ab_to_rgb",
+    "LabeledPhotos",
     "PatchDiscriminator",
     "PhotoFolder",
     "SceneDataset",

@@ -1,27 +1,39 @@
-"""The command line: `colorlib train | evaluate | colorize | show`; `--help` explains each."""
+"""The command line: `colorlib train | evaluate | colorize | show | download`; see `--help`."""
 
 import argparse
 import json
 import os
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from colorlib.colorize import colorize
+from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
 from colorlib.evaluate import evaluate_run, results_table, write_picture
 from colorlib.files import RunError, hold, load_generator, read_card, read_config
-from colorlib.photos import PhotoError, open_data, read_split, write_split
+from colorlib.photos import (
+    CACHE,
+    PhotoError,
+    count_reasons,
+    open_data,
+    read_split,
+    write_left_out,
+    write_split,
+)
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.train import TrainingError, train
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
 SPLIT = "split.txt"  # in a run's folder: which photos are for training, and which for the test
+LEFT_OUT = "left_out.txt"  # there too: which files of the data are used for neither, and why
+DATA = Path("data")  # here downloads land; how these data sets are split is kept in `splits`
 
 
 @dataclass
@@ -43,6 +55,8 @@ class Train:
     """The run's folder; by default runs/RECIPE, or runs/NAME-again for a run repeated."""
     fresh: bool = False
     """Start over, though the folder holds a run."""
+    cache: Path | None = CACHE
+    """Where 1,000 photos or more are kept decoded, for the next start; None: nowhere."""
     options: OmitArgPrefixes[TrainConfig] = field(default_factory=lambda: RECIPES["warm"])
 
     def run(self) -> None:
@@ -53,12 +67,10 @@ class Train:
             if self.fresh:
                 (out / SPLIT).unlink(missing_ok=True)
             self.take_split(out)
-            train_data, test_data = open_run_data(self.options, out)
-        left_out = getattr(train_data, "left_out", [])
-        for name, reason in left_out[:10]:
-            print(f"left out: {name}: {reason}")
+            train_data, test_data = open_run_data(self.options, out, self.cache)
+            report_left_out(getattr(train_data, "left_out", []), out / LEFT_OUT)
         counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
-        print(f"{counts}, {len(left_out)} files left out; writing to {out}")
+        print(f"{counts}; writing to {out}")
         train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
         evaluate_run(out, train_data, test_data)
         Show(out).run()
@@ -79,10 +91,12 @@ class Evaluate:
     """The run's folder."""
     lpips: bool = False
     """Also measure LPIPS; its network is downloaded at the first use."""
+    cache: Path | None = CACHE
+    """Where 1,000 photos or more are kept decoded, for the next start; None: nowhere."""
 
     def run(self) -> None:
         """Write metrics.json and the triptychs, and print the table."""
-        data = open_run_data(load_config(self.folder / "config.json"), self.folder)
+        data = open_run_data(load_config(self.folder / "config.json"), self.folder, self.cache)
         evaluate_run(self.folder, *data, with_lpips=self.lpips)
         Show(self.folder).run()
 
@@ -137,9 +151,79 @@ class Show:
         print(f"\ngray | real | predicted: {self.folder / 'triptychs' / 'sheet.png'}")
 
 
-def open_run_data(config: TrainConfig, folder: Path) -> tuple:
+@dataclass
+class Download:
+    """Get a data set of photos to train on.
+
+    What is there already is not fetched again, and a download that broke off goes on when you
+    give the same command again.
+
+        colorlib download duts              # 5,019 photos, 140 MB
+        colorlib download duts --part TR    # 10,553 more
+        colorlib train --data data/duts     # trains on the parts that are there
+        colorlib download caltech101        # some 9,000 photos, 131 MB
+
+    DUTS may be used for academic work only, and its photos must not be passed on. Its site is not
+    always up: fetch the zip elsewhere and give it with --zip, or the address of a copy with --url.
+    """
+
+    name: Positional[Literal["duts", "caltech101"]]
+    """Which data set."""
+    folder: Path | None = None
+    """Where to put it; by default `data/duts` or `data/caltech101`."""
+    part: Literal["TE", "TR"] = "TE"
+    """Which part of DUTS; one that you fetch later is trained on together with the first."""
+    url: tuple[str, ...] = ()
+    """Addresses of copies of DUTS's zip, tried before the site of its authors."""
+    zip: Path | None = None
+    """DUTS's zip, if you have it: nothing is downloaded then."""
+
+    def run(self) -> None:
+        """Fetch, check and unpack, and say how to go on."""
+        folder = self.folder or DATA / self.name
+        if self.name == "duts":
+            print(TERMS)
+            images = download_duts(folder, self.part, self.url, self.zip)
+        else:
+            images = download_caltech101(folder)
+        print(f"the photos are in {images}; to train: colorlib train --data {folder}")
+
+
+def open_run_data(config: TrainConfig, folder: Path, cache: Path | None) -> tuple:
     """The data of a run; its split is kept there, so that a test photo stays one for ever."""
-    return open_data(config.data, config.size, SPLIT_SEED, config.fit, folder / SPLIT)
+    split = folder / SPLIT
+    is_new = not split.exists()
+    parts = open_data(config.data, config.size, SPLIT_SEED, config.fit, split, cache)
+    if is_new and split.exists():
+        list_split(Path(config.data), split)
+    return parts
+
+
+def list_split(data: Path, split: Path) -> None:
+    """Put a copy of the split of a data set that lies in `data/` into `data/splits/`, for people.
+
+    Its name says how many photos are listed: with a part more it is another list.
+    """
+    data, home = data.resolve(), DATA.resolve()
+    if home in data.parents:
+        names = read_split(split)
+        title = "-".join(data.relative_to(home).parts)
+        listed = DATA / "splits" / f"{title}-{sum(map(len, names))}.txt"
+        with suppress(OSError):  # the data may lie where nobody may write
+            if not listed.exists():
+                write_split(listed, *names)
+
+
+def report_left_out(left_out: list[tuple[str, str]], path: Path) -> None:
+    """Say in a few lines what is not used, and why; write all of it down."""
+    if not left_out:
+        path.unlink(missing_ok=True)  # of an earlier start
+        return
+    for name, reason in left_out[:10]:
+        print(f"left out: {name}: {reason}")
+    reasons = [f"{count} {reason}" for reason, count in count_reasons(left_out).items()]
+    write_left_out(path, left_out)
+    print(f"{len(left_out)} left out in all ({', '.join(reasons)}): {path}")
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -190,6 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
             | Annotated[Evaluate, subcommand("evaluate")]
             | Annotated[Colorize, subcommand("colorize")]
             | Annotated[Show, subcommand("show")]
+            | Annotated[Download, subcommand("download")]
         )
         about = "Color black-and-white photographs with a conditional GAN."
         options = {"args": arguments, "config": (OmitSubcommandPrefixes,)}
@@ -197,7 +282,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt as interrupt:
         print(f"\n{str(interrupt) or 'stopped'}", file=sys.stderr)
         sys.exit(130)
-    except (RunError, TrainingError, OSError, ValueError, MemoryError) as error:
+    except (RunError, TrainingError, DownloadError, OSError, ValueError, MemoryError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -72,7 +72,7 @@ def explain_full_disk(error: OSError, path: Path) -> OSError:
     """Turn "no space left" into a sentence with a way out; leave other errors alone."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return error
-    advice = "Free some space and give the same command again: it goes on from the last checkpoint"
+    advice = "Free some space and give the same command again: it goes on where it stopped"
     message = f"the disk is full; nothing that was saved before is damaged. {advice}"
     return OSError(errno.ENOSPC, message, str(path))
 

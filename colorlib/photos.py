@@ -1,4 +1,4 @@
-"""Real data: folders of photos.
+"""Real data: folders of photos, DUTS, and the data sets of torchvision.
 
 A folder holds what people put there: photos, but also masks, gray scans, cut-off downloads and
 Thumbs.db. `PhotoFolder` looks at every file; it either uses it rightly or names it in `left_out`
@@ -6,14 +6,18 @@ with the reason, and none stops a run.
 
 The way of a photo: its name and header are looked at (`find_photos`), it is decoded to RGB from
 whatever mode it has (`read_photo`), and made a square (`fit_photo`), to be a uint8 tensor.
-`PhotoFolder.load` goes that way once for all photos, and `open_data` splits them by photo, so
-that no piece of a test photo is ever trained on.
+`PhotoFolder.load` goes that way once for all photos, leaves out copies, and keeps thousands of
+them in a file; `open_data` splits them by photo, so that nothing of a test photo is trained on.
 """
 
 import hashlib
+import io
 import os
+import re
 import stat
 import unicodedata
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,12 +26,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from colorlib.cache import cached
 from colorlib.files import atomic_write
 from colorlib.scenes import SceneDataset
 
@@ -39,6 +45,9 @@ GRAY_MODES = DEEP_GRAY_MODES | {"1", "L", "LA", "La"}
 
 MAX_MEGAPIXELS = 64  # decoding takes 8 bytes a pixel, 16 with alpha: a gigabyte at most
 MAX_THREADS = 8  # so many photos in memory at once
+AT_ONCE = 64  # so many decoded ones may wait to be kept
+WORTH_CACHING = 1000  # photos; fewer are decoded in seconds
+CACHE = Path("data", "cache")
 MAX_ENLARGEMENT = 4  # a photo that must grow more than this is a blur
 GRAY_SPREAD = 12  # levels from the smallest of R, G, B to the largest; JPEG noise stays below
 GRAY_SHARE = 0.01  # a photo with fewer pixels than this above GRAY_SPREAD counts as gray
@@ -226,12 +235,16 @@ def _header_fault(path: Path, size: int | None = None) -> str | None:
     """
     try:
         with _opened(path) as image:
-            if size is not None and image.mode in GRAY_MODES:
-                return "gray: it would teach gray"
-            if size is not None and min(image.size) * MAX_ENLARGEMENT < size:
-                return f"too small: {image.width}×{image.height} pixels for a size of {size}"
+            return None if size is None else _unfit(image, size)
     except PhotoError as error:
         return error.reason
+
+
+def _unfit(image: Image.Image, size: int) -> str | None:
+    if image.mode in GRAY_MODES:
+        return "gray: it would teach gray"
+    if min(image.size) * MAX_ENLARGEMENT < size:
+        return f"too small: {image.width}×{image.height} pixels for a size of {size}"
     return None
 
 
@@ -239,7 +252,7 @@ class PhotoFolder(Dataset):
     """A folder of color photos, decoded as they are asked for.
 
     Opening reads headers alone: thousands of photos in a second. What turns out damaged or gray
-    only when it is decoded raises `PhotoError` here, and is left out by `load`.
+    only when it is decoded raises `PhotoError` here, and is left out by `load`, as copies are.
 
     Args:
         root: the folder; its subfolders are searched as well.
@@ -256,6 +269,8 @@ class PhotoFolder(Dataset):
         NotADirectoryError: there is no such folder.
         PhotoError: fewer than 2 usable photos.
     """
+
+    max_threads = MAX_THREADS
 
     def __init__(
         self,
@@ -279,7 +294,7 @@ class PhotoFolder(Dataset):
         return (path.relative_to(self.root) if is_inside else path).as_posix()
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.names)
 
     def __getitem__(self, index: int) -> Tensor:
         """One photo, uint8 (3, size, size).
@@ -289,47 +304,168 @@ class PhotoFolder(Dataset):
         """
         return torch.from_numpy(self._decode(index))
 
-    def _decode(self, index: int) -> np.ndarray:
+    def _open(self, index: int) -> Image.Image:
         # a JPEG of twice the size is small enough to be quick and large enough to shrink well
-        photo = fit_photo(read_photo(self.files[index], 2 * self.size), self.size, self.fit)
+        return read_photo(self.files[index], 2 * self.size)
+
+    def _decode(self, index: int) -> np.ndarray:
+        photo = fit_photo(self._open(index), self.size, self.fit)
         rgb = np.ascontiguousarray(np.asarray(photo).transpose(2, 0, 1))
         if is_gray(rgb):
             raise PhotoError("gray: it would teach gray", self.names[index])
         return rgb
 
-    def load(self) -> "DecodedPhotos":
-        """Decode all photos once, on all cores, and keep them in memory.
+    def load(
+        self, names: Sequence[str] | None = None, cache: str | os.PathLike | None = None
+    ) -> "DecodedPhotos":
+        """Decode all photos once, on all cores, and keep them.
+
+        Of photos that are equal pixel by pixel the first stays: one in the training and its copy
+        in the test would be a leak.
+
+        Args:
+            names: which photos, and in which order; by default all, as in `names`.
+            cache: a folder for decoded photos. There 1,000 photos or more are kept in a file,
+                memory-mapped, for the next time that the same files are loaded at the same size
+                in the same order. None, or where nothing can be written: in memory.
 
         Raises:
             PhotoError: fewer than 2 usable photos.
         """
-        # numpy here and in `_decode`: torch would start a team of threads in each of ours
-        rgb = np.empty((len(self), 3, self.size, self.size), np.uint8)
-
-        def decode(index: int) -> str | None:
+        names = self.names if names is None else list(names)
+        if cache is not None and self.files and len(names) >= WORTH_CACHING:
             try:
-                rgb[index] = self._decode(index)
-            except PhotoError as error:
-                return error.reason
-            return None
+                return self._load_cached(names, Path(cache))
+            except OSError as error:
+                message = f"no cache, so the photos are decoded into memory: {error}"
+                warnings.warn(message, stacklevel=2)
+        content = io.BytesIO()
+        facts = self._decode_into(content, names)
+        return self._to_photos(content.getbuffer(), facts)
 
-        pool = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))  # PIL frees the GIL
+    def _load_cached(self, names: list[str], cache: Path) -> "DecodedPhotos":
+        """Load from a file in the cache folder: one for each folder, size and fit."""
+        place = {"folder": str(self.root.resolve()), "size": self.size, "fit": self.fit}
+        files, states = dict(zip(self.names, self.files)), hashlib.sha256()
+        for name in names:
+            status = os.stat(files[name])
+            states.update(repr((name, status.st_size, status.st_mtime_ns)).encode())
+        version = [1, PIL.__version__]  # another one may decode in another way
+        key = {**place, "files": states.hexdigest(), "version": version}
+        path = cache / hashlib.sha256(repr(place).encode()).hexdigest()[:16]
+        return self._to_photos(*cached(path, key, lambda file: self._decode_into(file, names)))
+
+    def _decode_into(self, file: BinaryIO, names: Sequence[str]) -> dict:
+        """Write all usable photos to a file, one after the other; return which, and what is bad."""
+        places = {name: place for place, name in enumerate(self.names)}
+        used, bad, seen = [], [], {}
+
+        # numpy here and in `_decode`: torch would start a team of threads in each of ours
+        def decode(name: str) -> tuple[np.ndarray | None, str]:
+            try:
+                rgb = self._decode(places[name])
+            except PhotoError as error:
+                return None, error.reason
+            return rgb, hashlib.sha256(rgb).hexdigest()
+
+        pool = ThreadPoolExecutor(min(self.max_threads, os.cpu_count() or 1))  # PIL frees the GIL
+        bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
         try:
-            faults = pool.map(decode, range(len(self)))
-            faults = list(tqdm(faults, "decoding", len(self), leave=False, unit="photo", delay=2))
+            for start in range(0, len(names), AT_ONCE):
+                some = names[start : start + AT_ONCE]
+                for name, (rgb, mark) in zip(some, pool.map(decode, some)):
+                    bar.update()
+                    if rgb is None:
+                        bad.append((name, mark))
+                    elif mark in seen:
+                        bad.append((name, f"duplicate: the same picture as {seen[mark]}"))
+                    else:
+                        file.write(rgb)
+                        used.append(name)
+                        seen[mark] = name
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C waits only for photos already begun
-        bad = [(name, fault) for name, fault in zip(self.names, faults) if fault]
-        photos = DecodedPhotos(torch.from_numpy(rgb), self.names, sorted(self.left_out + bad))
-        if bad:
-            photos = photos.pick([name for name, fault in zip(self.names, faults) if not fault])
-        _check_enough(self.root, photos.names, photos.left_out)
-        return photos
+            bar.close()
+        _check_enough(self.root, used, self.left_out + bad)
+        return {"names": used, "bad": bad}
+
+    def _to_photos(self, content: memoryview | np.ndarray, facts: dict) -> "DecodedPhotos":
+        rgb = torch.frombuffer(content, dtype=torch.uint8).view(-1, 3, self.size, self.size)
+        left_out = sorted(self.left_out + [(name, reason) for name, reason in facts["bad"]])
+        return DecodedPhotos(rgb, facts["names"], left_out)
+
+
+class DUTS(PhotoFolder):
+    """DUTS as its authors pack it; the masks are not looked at.
+
+    Args:
+        root: the folder that holds `DUTS-TE/DUTS-TE-Image`, `DUTS-TR/DUTS-TR-Image`, or both.
+        part: "TE" (5,019 photos), "TR" (10,553), or None for what is there.
+        size: side of the square photos, in pixels.
+        fit: "crop" or "stretch", see `fit_photo`.
+
+    Raises:
+        NotADirectoryError: there is no such part.
+        PhotoError: fewer than 2 usable photos.
+    Reference: Wang et al. 2017, Learning to detect salient objects with image-level supervision.
+    """
+
+    def __init__(
+        self, root: str | os.PathLike, part: str | None = None, size: int = 256, fit: str = "crop"
+    ):
+        folders = duts_folders(root, part)
+        if not folders:
+            missing = f"DUTS-{part or 'TE'}"
+            raise NotADirectoryError(
+                f"no {missing}/{missing}-Image in {root}: see `colorlib download duts --help`"
+            )
+        files = [path for folder in folders for path in sorted(folder.iterdir())]
+        super().__init__(root, size, fit, files)
+
+
+def duts_folders(root: str | os.PathLike, part: str | None = None) -> list[Path]:
+    """The folders of photos that a folder holds in DUTS's own layout; none if it is not DUTS."""
+    names = [f"DUTS-{part}"] if part else ["DUTS-TE", "DUTS-TR"]
+    folders = [Path(root, name, f"{name}-Image") for name in names]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+class LabeledPhotos(PhotoFolder):
+    """The photos of a torchvision data set, or of any other whose items are (PIL image, label).
+
+    Caltech-101, say: `LabeledPhotos(torchvision.datasets.Caltech101("data", download=True))`. The
+    labels are not used; names are the numbers of the photos.
+
+    Args:
+        dataset: without a `transform`.
+        size: side of the square photos, in pixels.
+        fit: "crop" or "stretch", see `fit_photo`.
+
+    A photo whose item is another thing raises `TypeError` when it is asked for.
+    """
+
+    max_threads = 1  # no data set promises that two threads may ask it at once
+
+    def __init__(self, dataset: Dataset, size: int = 256, fit: str = "crop"):
+        self.root, self.size, self.fit = Path(type(dataset).__name__), size, fit
+        self.dataset, self.files, self.left_out = dataset, [], []
+        self.names = [f"{number:06d}" for number in range(len(dataset))]
+
+    def _open(self, index: int) -> Image.Image:
+        try:
+            image = self.dataset[index][0]
+            if isinstance(image, Image.Image):
+                if fault := _unfit(image, self.size):
+                    raise PhotoError(fault)
+                return image_to_rgb(image)
+        except Exception as error:  # a data set raises whatever its files make it raise
+            raise PhotoError(_explain(error), self.names[index]) from error
+        raise TypeError("items must be (PIL image, label): open the data set without a transform")
 
 
 @dataclass(eq=False)
 class DecodedPhotos(Dataset):
-    """Photos in memory.
+    """Photos in memory, or in a file that looks like memory.
 
     Attributes:
         rgb: (N, 3, size, size) uint8.
@@ -348,15 +484,35 @@ class DecodedPhotos(Dataset):
         return self.rgb[index]
 
     def pick(self, names: Sequence[str]) -> "DecodedPhotos":
-        """Take the photos of these names, in this order."""
+        """Take the photos of these names, in this order.
+
+        Those that lie one after the other, as the parts of `open_data` do, are not copied.
+        """
         places = {name: place for place, name in enumerate(self.names)}
-        return DecodedPhotos(self.rgb[[places[name] for name in names]], list(names), self.left_out)
+        rows = [places[name] for name in names]
+        first = rows[0] if rows else 0
+        is_block = rows == list(range(first, first + len(rows)))
+        rgb = self.rgb[first : first + len(rows)] if is_block else self.rgb[rows]
+        return DecodedPhotos(rgb, list(names), self.left_out)
 
 
 def is_gray(rgb: np.ndarray) -> bool:
     """Tell whether a photo, uint8 (3, H, W), has practically no color: a gray scan, a mask."""
     spread = rgb.max(axis=0) - rgb.min(axis=0)
     return bool((spread > GRAY_SPREAD).mean() < GRAY_SHARE)
+
+
+def count_reasons(left_out: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Count why files were left out, most frequent first: {"gray": 3, "duplicate": 1}."""
+    return dict(Counter(re.split(r" ?[:(]", reason)[0] for _, reason in left_out).most_common())
+
+
+def write_left_out(path: str | os.PathLike, left_out: Iterable[tuple[str, str]]) -> None:
+    """Write down all files that were left out, and why, one a line."""
+    lines = [" ".join(f"{name}: {reason}".splitlines()) for name, reason in left_out]
+    text = "\n".join([f"# {len(lines)} left out, and why", *lines, ""])
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _check_enough(root: Path, names: list[str], left_out: list[tuple[str, str]]) -> None:
@@ -384,7 +540,7 @@ def split_by_photo(
         share: of test photos, between 0 and 1; each part gets at least one.
 
     Returns:
-        (train_names, test_names), each in the order of `names`.
+        (train_names, test_names), each in the order of rank.
     """
     if len(set(names)) != len(names) or len(names) < 2:
         raise ValueError(f"a split needs at least 2 names, each once; got {list(names)[:5]}, ...")
@@ -394,8 +550,8 @@ def split_by_photo(
         return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest(), name
 
     count = min(max(round(share * len(names)), 1), len(names) - 1)
-    test = set(sorted(names, key=rank)[:count])
-    return [name for name in names if name not in test], [name for name in names if name in test]
+    ranked = sorted(names, key=rank)
+    return ranked[count:], ranked[:count]
 
 
 def write_split(
@@ -434,20 +590,24 @@ def read_split(path: str | os.PathLike) -> tuple[list[str], list[str]]:
 
 
 def open_data(
-    data: str | os.PathLike,
+    data: str | os.PathLike | Dataset,
     size: int,
     seed: int,
     fit: str = "crop",
     split: str | os.PathLike | None = None,
+    cache: str | os.PathLike | None = CACHE,
 ) -> tuple[Dataset, Dataset]:
     """Open training and test data by one word.
 
     Args:
-        data: "scenes" for the built-in scenes (3,000 and 300), else a folder of photos.
+        data: "scenes" for the built-in scenes (3,000 and 300); a folder of photos, of which a
+            folder with `DUTS-TE`, `DUTS-TR` or both is read as DUTS, both parts as one set; or a
+            torchvision data set, see `LabeledPhotos`.
         size: side of the square photos, in pixels.
         seed: of the scenes, or of the split.
         fit: "crop" or "stretch", see `fit_photo`.
         split: a split file to go by; if it is not there, it is written.
+        cache: the folder for decoded photos, see `PhotoFolder.load`; None: none.
 
     Returns:
         (train, test), data sets with `rgb` (N, 3, size, size) uint8; of photos also with `names`,
@@ -457,10 +617,18 @@ def open_data(
         NotADirectoryError: there is no such folder.
         PhotoError: fewer than 2 usable photos, or none to train on or to test in the split.
     """
-    if data == "scenes":
+    if isinstance(data, str) and data == "scenes":
         train = SceneDataset(3000, size=size, seed=seed)
         return train, SceneDataset(300, size=size, seed=seed + TEST_SCENES_SEED)
-    photos = PhotoFolder(data, size, fit).load()
+    if not isinstance(data, str | os.PathLike):
+        folder = LabeledPhotos(data, size, fit)
+    elif duts_folders(data):
+        folder = DUTS(data, None, size, fit)
+    else:
+        folder = PhotoFolder(data, size, fit)
+    train_names, test_names = split_by_photo(folder.names, seed)
+    # in the order of rank, so that each part lies in one piece, whichever photos turn out bad
+    photos = folder.load([*test_names, *train_names], cache)
     if split is not None and Path(split).exists():
         train_names, test_names = _apply_split(photos, split)
     else:
@@ -475,7 +643,7 @@ def _apply_split(photos: DecodedPhotos, split: str | os.PathLike) -> list[list[s
     parts = read_split(split)
     usable, listed = set(photos.names), {name for part in parts for name in part}
     strange = (usable ^ listed) - {name for name, _ in photos.left_out}
-    photos.left_out += [(name, f"not in both the folder and {split}") for name in sorted(strange)]
+    photos.left_out += [(name, f"not in both: the folder and {split}") for name in sorted(strange)]
     parts = [[name for name in part if name in usable] for part in parts]
     if not all(parts):
         raise PhotoError("no usable photo to train on, or none to test: take another", str(split))

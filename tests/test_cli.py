@@ -189,7 +189,10 @@ def test_a_config_of_another_version_is_refused(tmp_path, capsys):
     assert "of another version" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["colorize"], ["show"]])
+COMMANDS = ("train", "evaluate", "colorize", "show", "download")
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
 def test_help_explains(command, capsys):
     with pytest.raises(SystemExit) as exit:
         main([*command, "--help"])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import struct
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ from safetensors.torch import save
 from test_photos import color_picture, encode, png
 
 from colorlib.cli import load_config
+from colorlib.download import DownloadError, check_zip, unpack
 from colorlib.files import (
     Run,
     RunError,
@@ -203,6 +205,37 @@ def test_of_a_history_the_good_lines_are_kept(content, folder):
     assert all(isinstance(row, dict) for row in read_history(path))
     kept = Run(folder, {}).cut_history(2)
     assert all(row["step"] in (0, 1, 2) for row in kept)
+
+
+# downloads
+
+
+def duts_zips() -> list[bytes]:
+    made = [io.BytesIO() for _ in range(4)]
+    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    for file, method in zip(made, methods):
+        with zipfile.ZipFile(file, "w", method) as archive:
+            archive.writestr("DUTS-TE/DUTS-TE-Image/", b"")
+            archive.writestr("DUTS-TE/DUTS-TE-Image/ё 1.jpg", bytes(range(50)))
+            archive.writestr("DUTS-TE/DUTS-TE-Mask/1.png", b"mask")
+    return [file.getvalue() for file in made]
+
+
+@given(content=damaged(duts_zips()) | st.binary())
+def test_a_zip_is_unpacked_into_its_folder_or_refused_by_name(content, folder):
+    home = folder / "zips"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    path, target = home / "any.zip", home / "images"
+    path.write_bytes(content)
+    try:
+        unpack(path, check_zip(path, "DUTS-TE-Image"), target)
+    except DownloadError as error:
+        assert str(path) in str(error) and [*home.iterdir()] == [path]
+    else:
+        assert {*home.iterdir()} == {path, target} and all(
+            file.is_file() for file in target.iterdir()
+        )
 
 
 # weights

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision.datasets
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,14 +22,17 @@ from torch.utils.data import DataLoader
 from colorlib import photos
 from colorlib.photos import (
     DecodedPhotos,
+    LabeledPhotos,
     PhotoError,
     PhotoFolder,
+    count_reasons,
     find_photos,
     fit_photo,
     open_data,
     read_photo,
     read_split,
     split_by_photo,
+    write_left_out,
     write_split,
 )
 
@@ -339,8 +343,8 @@ def test_a_strange_folder_is_sorted_out(folder):
     gray = Image.fromarray(data.astronaut()[:64, :64].mean(axis=2).astype(np.uint8))
     strange = {kind: content for kind, (content, _) in BAD_FILES.items()}
     used = ["wrong_extension.jpg", "UPPER.PNG", "气球 Ballon Ёж.png", "deep/er/x.png", "-#x.png"]
-    for name in used:
-        put(name, photo)
+    for seed, name in enumerate(used, start=10):
+        put(name, encode(color_picture(seed=seed), "PNG"))
     for kind, content in strange.items():
         put(f"{kind}.jpg", content)
     put("Thumbs.db", b"\xd0\xcf\x11\xe0")
@@ -349,6 +353,7 @@ def test_a_strange_folder_is_sorted_out(folder):
     put(".ipynb_checkpoints/0-checkpoint.png", photo)
     put("notes.txt", b"hello")
     put("photo.heic", photo)
+    put("copy of 0.png", (folder / "0.png").read_bytes())
     put("line\nbreak.png", photo)
     put("gray_l.jpg", encode(gray, "JPEG"))
     put("gray_rgb.jpg", encode(gray.convert("RGB"), "JPEG"))
@@ -384,6 +389,7 @@ def test_a_strange_folder_is_sorted_out(folder):
         "itself.jpg": "symbolic links",
         "nowhere.jpg": "No such file",
         "pipe.jpg": "no regular file",
+        "copy of 0.png": "duplicate: the same picture as 0.png",
         **{f"{kind}.jpg": "" for kind in strange},
     }
     left_out = dict(loaded.left_out)
@@ -503,6 +509,106 @@ def test_too_few_photos_is_a_clear_error(tmp_path):
         PhotoFolder(tmp_path, size=16).load()
 
 
+def test_of_copies_the_first_stays_and_equal_pixels_are_what_counts(folder):
+    (folder / "a copy.png").write_bytes((folder / "3.png").read_bytes())
+    Image.open(folder / "3.png").save(folder / "9.bmp")  # another file, the same picture
+    almost = color_picture(seed=3)
+    almost.putpixel((9, 9), (1, 2, 3))
+    almost.save(folder / "8.png")
+    loaded = PhotoFolder(folder, size=24).load()
+    reason = "duplicate: the same picture as 3.png"
+    assert loaded.left_out == [("9.bmp", reason), ("a copy.png", reason)]
+    assert "8.png" in loaded.names
+    train, test = open_data(folder, size=24, seed=0)
+    together = torch.cat([train.rgb, test.rgb]).flatten(1)
+    assert len(together.unique(dim=0)) == len(together) == 7
+
+
+def test_only_the_photos_asked_for_are_loaded_in_their_order(folder):
+    opened = PhotoFolder(folder, size=16)
+    loaded = opened.load(["4.png", "0.png", "1.png"])
+    assert loaded.names == ["4.png", "0.png", "1.png"]
+    assert torch.equal(loaded.rgb, opened.load().pick(loaded.names).rgb)
+
+
+def test_what_was_left_out_is_counted_and_written_down(tmp_path):
+    left_out = [
+        ("a.png", "gray: it would teach gray"),
+        ("b\nc.png", "a line break in its name: rename it"),
+        ("d.png", "too small: 3×3 pixels for a size of 64"),
+        ("e.jpg", "damaged or cut off (bad): copy it again"),
+        (os.fsdecode(b"\xff.png"), "gray: it would teach gray"),
+        ("g.png", "duplicate: the same picture as a (1).png"),
+    ]
+    assert count_reasons(left_out) == {
+        "gray": 2,
+        "a line break in its name": 1,
+        "too small": 1,
+        "damaged or cut off": 1,
+        "duplicate": 1,
+    }
+    assert next(iter(count_reasons(left_out[::-1]))) == "gray"  # the most frequent first
+    write_left_out(tmp_path / "left_out.txt", left_out)
+    lines = (tmp_path / "left_out.txt").read_bytes().split(b"\n")
+    assert lines[:3] == [
+        b"# 6 left out, and why",
+        b"a.png: gray: it would teach gray",
+        b"b c.png: a line break in its name: rename it",
+    ]
+    assert lines[5] == b"\xff.png: gray: it would teach gray" and len(lines) == 8
+
+
+# the data sets of torchvision
+
+
+def test_any_data_set_of_torchvision_is_a_folder_of_photos():
+    fake = torchvision.datasets.FakeData(size=12, image_size=(3, 40, 30))
+    loaded = LabeledPhotos(fake, size=16).load()
+    assert loaded.names[:2] == ["000000", "000001"] and not loaded.left_out
+    for index, (picture, _) in enumerate(fake):
+        expected = np.asarray(fit_photo(picture, 16)).transpose(2, 0, 1)
+        np.testing.assert_array_equal(loaded.rgb[index].numpy(), expected)
+    train, test = open_data(fake, size=16, seed=0)
+    assert (train.names, test.names) == split_by_photo(loaded.names) and len(test) == 2
+
+
+def test_caltech101_through_torchvision_leaves_out_what_is_no_photo(tmp_path):
+    root = tmp_path / "caltech101" / "101_ObjectCategories"
+    for number, category in enumerate(("BACKGROUND_Google", "accordion", "yin_yang")):
+        (root / category).mkdir(parents=True)
+        for seed in range(1, 6):
+            picture = color_picture(40, 48, seed=10 * number + seed)
+            picture.save(root / category / f"image_{seed:04d}.jpg")
+    color_picture(40, 48, seed=11).convert("L").save(root / "accordion" / "image_0002.jpg")
+    copy = (root / "accordion" / "image_0001.jpg").read_bytes()
+    (root / "accordion" / "image_0003.jpg").write_bytes(copy + b"a note behind the end")
+    color_picture(3, 3).save(root / "accordion" / "image_0004.jpg")
+    broken = root / "yin_yang" / "image_0005.jpg"
+    broken.write_bytes(broken.read_bytes()[:-300])
+    (root / "yin_yang" / "image_0004.jpg").unlink()
+    (root / "yin_yang" / "notes.txt").touch()  # torchvision counts it as the photo that is gone
+    loaded = LabeledPhotos(torchvision.datasets.Caltech101(tmp_path), size=16).load()
+    assert loaded.names == ["000000", "000004", "000005", "000006", "000007"]
+    reasons = dict(loaded.left_out)
+    assert reasons["000001"].startswith("gray")
+    assert reasons["000002"] == "duplicate: the same picture as 000000"
+    assert reasons["000003"].startswith("too small: 3×3")
+    assert reasons["000008"].startswith("cannot be opened")
+    assert reasons["000009"].startswith("damaged or cut off")
+
+
+def test_a_data_set_with_a_transform_is_refused():
+    tensors = torchvision.datasets.FakeData(size=4, transform=lambda picture: torch.zeros(3, 9, 9))
+    with pytest.raises(TypeError, match="PIL image, label.*without a transform"):
+        LabeledPhotos(tensors, size=16).load()
+
+
+def test_a_data_set_without_colors_is_refused(tmp_path):
+    gray = torchvision.datasets.FakeData(size=4, transform=lambda picture: picture.convert("L"))
+    with pytest.raises(PhotoError, match=r"(?s)FakeData: 0 usable photo.*000000: gray"):
+        open_data(gray, size=16, seed=0)
+
+
 # the split
 
 
@@ -512,10 +618,9 @@ NAMES = [f"{letter}.jpg" for letter in "abcdefghijkl"]
 def test_split_is_the_ranking_by_sha256():
     train, test = split_by_photo(NAMES, seed=3)
     digests = {name: hashlib.sha256(f"3:{name}".encode()).hexdigest() for name in NAMES}
-    lowest = sorted(NAMES, key=digests.get)[:2]
-    assert sorted(lowest) == test
-    assert train == [name for name in NAMES if name not in lowest]
-    assert split_by_photo(NAMES)[1] == ["j.jpg", "k.jpg"]  # by sha256sum: so on every machine
+    ranked = sorted(NAMES, key=digests.get)
+    assert (train, test) == (ranked[2:], ranked[:2])
+    assert set(split_by_photo(NAMES)[1]) == {"j.jpg", "k.jpg"}  # by sha256sum: on every machine
 
 
 def test_split_depends_on_seed_and_not_on_order():
@@ -523,7 +628,7 @@ def test_split_depends_on_seed_and_not_on_order():
     train, test = split_by_photo(names)
     assert len(test) == 100 and sorted(train + test) == names
     shuffled = random.Random(0).sample(names, len(names))
-    assert set(split_by_photo(shuffled)[1]) == set(test)
+    assert split_by_photo(shuffled) == (train, test)
     assert len(set(split_by_photo(names, seed=1)[1]) & set(test)) < 40  # by chance: 17
     more_test = split_by_photo([*names, "one more.jpg"])[1]
     assert len(set(more_test) ^ set(test)) <= 2

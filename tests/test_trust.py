@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import colorlib.files as files
-from colorlib.cli import SPLIT, main
+from colorlib.cli import LEFT_OUT, SPLIT, main
 from colorlib.evaluate import evaluate_run
 from colorlib.files import Run, RunError, atomic_write, hold, read_config
 from colorlib.generator import StridedUNet
@@ -132,7 +132,10 @@ def test_of_many_files_left_out_the_first_are_named_and_the_rest_counted(photos,
     main(["train", "--data", str(photos), "--out", str(photos.parent / "run"), *TINY])
     printed = capsys.readouterr().out
     assert printed.count("left out: ") == 10
-    assert "7 pictures to train on, 1 to test, 22 files left out" in printed
+    assert "7 pictures to train on, 1 to test" in printed
+    listed = photos.parent / "run" / LEFT_OUT
+    assert "22 left out in all (21 not a photo by its name, 1 damaged or cut off)" in printed
+    assert len(listed.read_text("utf-8").splitlines()) == 23 and str(listed) in printed
 
 
 @pytest.mark.parametrize("way", ["mock", "file", "folder"])
