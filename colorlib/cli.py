@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
+from colorlib import parallel
 from colorlib.colorize import colorize
 from colorlib.evaluate import evaluate_run, results_table, write_picture
 from colorlib.files import RunError, hold, load_generator, read_card, read_config
@@ -49,22 +51,32 @@ class Train:
         """Train, then do what `colorlib evaluate` does."""
         again = f"{self.config.resolve().parent.name}-again" if self.config else None
         out = self.out or Path("runs", again or self.recipe)
-        with hold(out):
-            if self.fresh:
-                (out / SPLIT).unlink(missing_ok=True)
+        with parallel.together():
+            train_data, test_data = self.open_data(out)
+            samples = test_data.rgb[:6]
+            train(self.options, train_data, out, samples=samples, fresh=self.fresh)
+            if parallel.is_first():
+                evaluate_run(out, train_data, test_data)
+                Show(out).run()
+
+    def open_data(self, out: Path) -> tuple:
+        """Training and test data; what is left out is printed, once."""
+        held = hold(out) if parallel.is_first() else nullcontext()
+        with parallel.first_goes_first(), held:
             self.take_split(out)
             train_data, test_data = open_run_data(self.options, out)
-        left_out = getattr(train_data, "left_out", [])
-        for name, reason in left_out[:10]:
-            print(f"left out: {name}: {reason}")
-        counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
-        print(f"{counts}, {len(left_out)} files left out; writing to {out}")
-        train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
-        evaluate_run(out, train_data, test_data)
-        Show(out).run()
+        if parallel.is_first():
+            left_out = getattr(train_data, "left_out", [])
+            for name, reason in left_out[:10]:
+                print(f"left out: {name}: {reason}")
+            counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
+            print(f"{counts}, {len(left_out)} files left out; writing to {out}")
+        return train_data, test_data
 
     def take_split(self, out: Path) -> None:
         """Give a run that repeats another one the same photos to train on."""
+        if self.fresh and parallel.is_first():
+            (out / SPLIT).unlink(missing_ok=True)
         if self.config and load_config(self.config).data == self.options.data:
             old, new = self.config.with_name(SPLIT), out / SPLIT
             if old.exists() and not new.exists():
