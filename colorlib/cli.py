@@ -1,4 +1,4 @@
-"""The command line: `colorlib train | evaluate | colorize | show`; `--help` explains each."""
+"""The command line: `colorlib train | evaluate | colorize | show | bench`; `--help` explains."""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from colorlib import parallel
+from colorlib.bench import Bench
 from colorlib.colorize import colorize
 from colorlib.evaluate import evaluate_run, results_table, write_picture
 from colorlib.files import RunError, hold, load_generator, read_card, read_config
@@ -202,6 +203,7 @@ def main(arguments: list[str] | None = None) -> None:
             | Annotated[Evaluate, subcommand("evaluate")]
             | Annotated[Colorize, subcommand("colorize")]
             | Annotated[Show, subcommand("show")]
+            | Annotated[Bench, subcommand("bench")]
         )
         about = "Color black-and-white photographs with a conditional GAN."
         options = {"args": arguments, "config": (OmitSubcommandPrefixes,)}

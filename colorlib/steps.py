@@ -8,6 +8,7 @@ reconstruction loss. The loop around these steps is in `colorlib.train`.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from inspect import signature
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +65,11 @@ class Players:
             network = torch.compile(network, mode=self.config.compile, dynamic=False)
         if network is not None and parallel.count() > 1:
             # buffers stay each process's own: to overwrite them between D's two forward passes
-            # would spoil the first one's backward pass
-            network = DistributedDataParallel(network, broadcast_buffers=False)
+            # would spoil the first one's backward pass; older torch has another name for it
+            names = ("forward_sync_buffers", "broadcast_buffers")
+            known = signature(DistributedDataParallel).parameters
+            options = {next(name for name in names if name in known): False}
+            network = DistributedDataParallel(network, **options)
         return network
 
     def _adam(
