@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.nn import functional
+from torch.ops import aten
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import colorlib.train as module
 from colorlib.color import rgb_to_L_ab
@@ -626,12 +627,15 @@ class TestPrecision:
 
     @pytest.mark.parametrize("recipe", ["tutorial", "pix2pix", "hinge", "l1"])
     def test_bfloat16_starts_near_float32(self, recipe):
-        """The losses of the first step within 1%, the gradients within 8 degrees."""
         assert_near_float32(recipe, torch.device("cpu"), precision="bfloat16")
 
 
 def assert_near_float32(recipe, device, **changes):
-    """The first step of a run with these changes is nearly the one in float32."""
+    """The first step of a run with these changes is nearly the one in float32.
+
+    The losses agree within 1%, and the gradients within 8 degrees (a cosine of 0.99); but for G's
+    where nothing but D teaches it: what D makes of G's colors changes with their last digits.
+    """
     losses, gradients = [], []
     for options in ({"precision": "float32"}, changes):
         torch.manual_seed(0)
@@ -644,8 +648,9 @@ def assert_near_float32(recipe, device, **changes):
     for name, exact in losses[0].items():
         assert losses[1][name].item() == pytest.approx(exact.item(), rel=0.01), name
         assert losses[1][name].dtype == torch.float32
-    for exact, near in zip(*gradients, strict=True):
-        assert functional.cosine_similarity(exact, near, dim=0) >= 0.99
+    of_g, *of_d = (functional.cosine_similarity(*pair, dim=0) for pair in zip(*gradients))
+    assert of_g >= (0.9 if config.reconstruction == "none" else 0.99)
+    assert all(cosine >= 0.99 for cosine in of_d)
 
 
 def gradient_of(network):
@@ -685,17 +690,25 @@ class TestCompiled:
             small("wgan_gp", compile="default")
 
 
+class NobodyReads(TorchDispatchMode):
+    """In this block it is an error to ask for the value of a tensor: a GPU would be waited for."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        assert operation.overloadpacket not in (aten._local_scalar_dense, aten.nonzero, aten.equal)
+        return operation(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("recipe", GAMES)
-def test_no_step_waits_for_a_number(recipe):
-    """Tensors without values cannot be waited for: whatever reads one is an error here."""
-    with FakeTensorMode():
-        config = small(recipe, warm_up=0.0, zoom=1.5)
-        players = Players(config)
-        batches = Batches(Pictures(10, config.size), config, players.device).stream(0)
-        for step in range(1, 5):
-            losses = train_step(players, *next(batches), step)
-        with pytest.raises(DataDependentOutputException):
-            losses["loss_d"].item()
+def test_between_two_looks_at_the_losses_nothing_is_read(recipe):
+    config = small(recipe, steps=99, warm_up=0.0, zoom=1.5)
+    players = Players(config)
+    loop = Loop(players, Batches(Pictures(40, config.size), config, players.device), None, None)
+    loop.resume()
+    with NobodyReads():
+        for _ in range(9):
+            loop.take_step()
+        with pytest.raises(AssertionError):
+            loop.pending[0][1]["loss_d"].item()
 
 
 def test_the_learning_rate_is_annealed_in_each_stage():
