@@ -54,8 +54,7 @@ class Train:
         out = self.out or Path("runs", again or self.recipe)
         with parallel.together():
             train_data, test_data = self.open_data(out)
-            samples = test_data.rgb[:6]
-            train(self.options, train_data, out, samples=samples, fresh=self.fresh)
+            train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
             if parallel.is_first():
                 evaluate_run(out, train_data, test_data)
                 Show(out).run()
@@ -64,6 +63,8 @@ class Train:
         """Training and test data; what is left out is printed, once."""
         held = hold(out) if parallel.is_first() else nullcontext()
         with parallel.first_goes_first(), held:
+            if self.fresh and parallel.is_first():
+                (out / SPLIT).unlink(missing_ok=True)
             self.take_split(out)
             train_data, test_data = open_run_data(self.options, out)
         if parallel.is_first():
@@ -76,8 +77,6 @@ class Train:
 
     def take_split(self, out: Path) -> None:
         """Give a run that repeats another one the same photos to train on."""
-        if self.fresh and parallel.is_first():
-            (out / SPLIT).unlink(missing_ok=True)
         if self.config and load_config(self.config).data == self.options.data:
             old, new = self.config.with_name(SPLIT), out / SPLIT
             if old.exists() and not new.exists():

@@ -150,7 +150,7 @@ def test_two_processes_learn_what_one_does_that_takes_the_halves_apart(context, 
 
 
 def stop(rank: int, folder: Path) -> None:
-    """Stop by Ctrl-C in the first process and go on; then, train for a time."""
+    """Stop by Ctrl-C in the first process and go on; then WGAN-GP; then, train for a time."""
     config = small("warm", steps=6)
     step = module.train_step
 
@@ -168,6 +168,8 @@ def stop(rank: int, folder: Path) -> None:
         resumed = train(config, Pictures(10), folder / "stopped")
         assert_same(learned(whole.generator), learned(resumed.generator))
         assert_same(learned(whole.discriminator), learned(resumed.discriminator))
+        penalized = train(small("wgan_gp", steps=3, warm_up=0.4), Pictures(10))
+        torch.save(learned(penalized.discriminator), folder / f"wgan_gp {rank}.pt")
         timed = train(small("warm", seconds=1.0), Pictures(10))
         torch.save([timed.history, learned(timed.generator)], folder / f"{rank}.pt")
 
@@ -186,6 +188,7 @@ def test_they_stop_at_the_same_step_and_go_on(context, tmp_path):
     assert {row["stage"] for row in history} == {"warm-up", "game"}
     assert 0.9 < history[-1]["seconds"] < 6
     assert_same(weights, other_weights)
+    assert_same(*(torch.load(tmp_path / f"wgan_gp {rank}.pt") for rank in (0, 1)))
 
 
 # --- what if one dies ---
