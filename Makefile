@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 test trust: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab test lint notebooks student recipes trust
+.PHONY: help course lab test lint notebooks student recipes bench trust
 
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,10 @@ student: .venv/.installed ## Derive the copies without solutions into build/stud
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"
 	@$(BIN)/python -m colorlib.lesson.recipes
+
+bench: .venv/.installed ## Measure the naive way of training against ours on this device (minutes)
+	@echo "==> The naive way against ours, one change at a time; leave the machine alone meanwhile"
+	@$(BIN)/python -m colorlib bench
 
 trust: .venv/.installed ## Kill a run 50 times, give 10,000 broken files to each reader (long)
 	@echo "==> The long versions of the fault tests"

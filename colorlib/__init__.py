@@ -13,10 +13,12 @@ Read the modules in this order, which is also the order of the course:
     losses         adversarial objectives on logits, reconstruction losses
     evaluate       metrics, baselines, triptychs
     recipes        TrainConfig, and a named one for every objective
+    parallel       several processes that train as one, each on a GPU of its own
     steps          the two players; how D learns, and how G learns from it
     train          the loop around the steps: a run that can be stopped and goes on
     colorize       a gray photo in, a color photo out, at any size
-    cli            colorlib train | evaluate | colorize | show | download
+    bench          the naive way of training against ours, one change at a time
+    cli            colorlib train | evaluate | colorize | show | download | bench
 
 `lesson` holds what only the notebooks need. Three functions have the name of their module and are
 imported from there: `from colorlib.train import train`, and likewise `evaluate` and `colorize`.

@@ -1,11 +1,11 @@
-"""The command line: `colorlib train | evaluate | colorize | show | download`; see `--help`."""
+"""The command line: `colorlib train | evaluate | colorize | show | download | bench`."""
 
 import argparse
 import json
 import os
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
+from colorlib import parallel
+from colorlib.bench import Bench
 from colorlib.colorize import colorize
 from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
 from colorlib.evaluate import evaluate_run, results_table, write_picture
@@ -63,17 +65,26 @@ class Train:
         """Train, then do what `colorlib evaluate` does."""
         again = f"{self.config.resolve().parent.name}-again" if self.config else None
         out = self.out or Path("runs", again or self.recipe)
-        with hold(out):
-            if self.fresh:
+        with parallel.together():
+            train_data, test_data = self.open_data(out)
+            train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
+            if parallel.is_first():
+                evaluate_run(out, train_data, test_data)
+                Show(out).run()
+
+    def open_data(self, out: Path) -> tuple:
+        """Training and test data; what is left out is printed, once."""
+        held = hold(out) if parallel.is_first() else nullcontext()
+        with parallel.first_goes_first(), held:
+            if self.fresh and parallel.is_first():
                 (out / SPLIT).unlink(missing_ok=True)
             self.take_split(out)
             train_data, test_data = open_run_data(self.options, out, self.cache)
+        if parallel.is_first():
             report_left_out(getattr(train_data, "left_out", []), out / LEFT_OUT)
-        counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
-        print(f"{counts}; writing to {out}")
-        train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
-        evaluate_run(out, train_data, test_data)
-        Show(out).run()
+            counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
+            print(f"{counts}; writing to {out}")
+        return train_data, test_data
 
     def take_split(self, out: Path) -> None:
         """Give a run that repeats another one the same photos to train on."""
@@ -275,6 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
             | Annotated[Colorize, subcommand("colorize")]
             | Annotated[Show, subcommand("show")]
             | Annotated[Download, subcommand("download")]
+            | Annotated[Bench, subcommand("bench")]
         )
         about = "Color black-and-white photographs with a conditional GAN."
         options = {"args": arguments, "config": (OmitSubcommandPrefixes,)}

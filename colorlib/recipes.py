@@ -60,6 +60,7 @@ class TrainConfig:
     equilibrium: float = 0.0  # stop after an epoch in which D's mean answers were this near 1/2
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compile: Literal["none", "default", "reduce-overhead"] = "none"  # torch.compile's mode
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON has lists only
@@ -81,6 +82,8 @@ class TrainConfig:
         has_norm = self.discriminator == "image" or self.discriminator_norm == "batch"
         if self.adversarial == "wgan_gp" and has_norm:
             raise ValueError("wgan_gp needs discriminator patch with discriminator_norm none")
+        if self.adversarial == "wgan_gp" and self.compile != "none":
+            raise ValueError("wgan_gp differentiates twice, which needs compile none")
         ones = ("zoom", "batch", "d_every", "g_every", "discriminator_width")
         for name in (*ones, "discriminator_layers", "generator_width"):
             least = 2 if name == "generator_width" else 1

@@ -7,11 +7,14 @@ reconstruction loss. The loop around these steps is in `colorlib.train`.
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from inspect import signature
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from colorlib import parallel
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import GENERATORS
 from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, gradient_penalty
@@ -20,6 +23,10 @@ from colorlib.recipes import TrainConfig
 
 class Players:
     """The two networks with their optimizers: all that a step needs.
+
+    `painter` and `critic` are the generator and the discriminator as the steps call them: compiled
+    if the config says so, and with their gradients averaged where several processes train
+    together. Their weights are the same; what is saved and tested are the plain networks.
 
     Args:
         config: names the networks, the objective and Adam's settings.
@@ -42,6 +49,8 @@ class Players:
         if config.adversarial != "none":
             self.discriminator = self._place(discriminator or make_discriminator(config))
             self.optimizer_d = self._adam(self.discriminator, config.d_learning_rate, config.betas)
+        self.painter = self._as_called(self.generator)
+        self.critic = self._as_called(self.discriminator)
         self.is_warming_up = config.warm_up > 0
         self.has_head_start = False  # whether D learns although they do not play yet
         self.optimizer_g = self._generator_optimizer()
@@ -51,6 +60,18 @@ class Players:
     def _place(self, network: nn.Module) -> nn.Module:
         # channels last: the layout in which convolutions are fastest on CPU and GPU alike
         return network.to(self.device, memory_format=torch.channels_last).train()
+
+    def _as_called(self, network: nn.Module | None) -> nn.Module | None:
+        if network is not None and self.config.compile != "none":
+            network = torch.compile(network, mode=self.config.compile, dynamic=False)
+        if network is not None and parallel.count() > 1:
+            # buffers stay each process's own: to overwrite them between D's two forward passes
+            # would spoil the first one's backward pass; older torch has another name for it
+            names = ("forward_sync_buffers", "broadcast_buffers")
+            known = signature(DistributedDataParallel).parameters
+            options = {next(name for name in names if name in known): False}
+            network = DistributedDataParallel(network, **options)
+        return network
 
     def _adam(
         self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay: float = 0.0
@@ -105,7 +126,7 @@ class Players:
         """Whether both networks are still made of numbers, running statistics included."""
         networks = filter(None, (self.generator, self.discriminator))
         values = (v for network in networks for v in network.state_dict().values())
-        return all(v.isfinite().all() for v in values)
+        return bool(torch.stack([v.isfinite().all() for v in values]).all())  # one wait
 
 
 def discriminator_step(
@@ -123,18 +144,18 @@ def discriminator_step(
         loss_d, and d_real and d_fake: D's mean probability of "real" for either (left out for
         WGAN-GP, whose scores are no logits of one). Numbers on the device, detached.
     """
-    config, discriminator = players.config, players.discriminator
+    config, critic = players.config, players.critic
     objective = OBJECTIVES[config.adversarial]
     with players.autocast():
         if fake_ab is None:
             with torch.no_grad():
-                fake_ab = players.generator(L)
+                fake_ab = players.painter(L)
         fake_ab = fake_ab.detach()
-        logits_real = discriminator(L, real_ab)
-        logits_fake = discriminator(L, fake_ab)
+        logits_real = critic(L, real_ab)
+        logits_fake = critic(L, fake_ab)
         loss = objective.discriminator(logits_real.float(), logits_fake.float())
         if objective.has_gradient_penalty:
-            penalty = gradient_penalty(discriminator, L, real_ab, fake_ab)
+            penalty = gradient_penalty(critic, L, real_ab, fake_ab)
             loss = loss + config.lambda_penalty * penalty
     learn(players, players.optimizer_d, loss)
     losses = {"loss_d": loss.detach()}
@@ -164,10 +185,10 @@ def generator_step(
     has_adversary = config.adversarial != "none" and not players.is_warming_up
     loss = 0.0
     with players.autocast():
-        fake_ab = players.generator(L) if fake_ab is None else fake_ab
+        fake_ab = players.painter(L) if fake_ab is None else fake_ab
         if has_adversary:
-            with frozen(players.discriminator):
-                logits_fake = players.discriminator(L, fake_ab)
+            with frozen(players.critic):
+                logits_fake = players.critic(L, fake_ab)
             loss = OBJECTIVES[config.adversarial].generator(logits_fake.float())
             losses["loss_adversarial"] = loss.detach()
         if config.reconstruction != "none":
@@ -192,8 +213,10 @@ def frozen(network: nn.Module) -> Iterator[None]:
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)
+    is_shared = isinstance(network, DistributedDataParallel)  # it would wait for gradients
     try:
-        yield
+        with network.no_sync() if is_shared else nullcontext():
+            yield
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
@@ -205,9 +228,11 @@ def train_step(players: Players, L: Tensor, real_ab: Tensor, step: int) -> dict[
     may_learn = players.has_head_start or not players.is_warming_up
     is_d_turn = players.discriminator is not None and may_learn and step % config.d_every == 0
     is_g_turn = step % config.g_every == 0 or players.is_warming_up
+    if config.compile == "reduce-overhead":
+        torch.compiler.cudagraph_mark_step_begin()  # what the last step left may be overwritten
     if config.share_forward and is_d_turn and is_g_turn:
         with players.autocast():
-            fake_ab = players.generator(L)
+            fake_ab = players.painter(L)
     if is_d_turn:
         losses |= discriminator_step(players, L, real_ab, fake_ab)
     if is_g_turn:

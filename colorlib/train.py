@@ -13,7 +13,9 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +27,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from colorlib import parallel
 from colorlib.color import rgb_to_L_ab
 from colorlib.evaluate import at_work, triptych_sheet, triptychs, write_picture
 from colorlib.files import Run, RunError, save_generator
@@ -34,6 +37,8 @@ from colorlib.steps import Players, train_step
 EPOCHS = 10  # the budget where none is given
 FLUSH_EVERY = 50  # steps between two looks at the losses: each look waits for the device
 KEEP_ON_DEVICE = 2**31  # bytes of L and ab that may be converted once and kept
+SHARE_OF_MEMORY = 1 / 4  # of a GPU's that is free, which photos may take as bytes
+AHEAD = 2  # batches that are gathered while the device computes
 SURE = 0.01  # D whose mean answers over an epoch are this near 1 and 0 has won
 ONE_COLOR = 0.05  # G whose ab vary by less than this share of the real ones paints one color
 D_HAS_WON = """D told real from invented colors through a whole epoch: G can learn nothing from it.
@@ -51,8 +56,10 @@ class Batches:
 
     The order, mirroring and zoom of an epoch follow from the seed and the epoch's number alone, so
     that a run resumed in the middle of an epoch sees what it would have seen. Photos that are
-    there as one uint8 tensor (`dataset.rgb`) are gathered without a loop; if they are few, they
-    are converted to Lab once and kept.
+    there as one uint8 tensor (`dataset.rgb`, (N, 3, H, W)) are gathered without a loop: few of
+    them are converted to Lab once and kept; those that fit into a GPU wait there as bytes; the
+    rest comes from memory or disk, two batches ahead. Of several processes that train together
+    each gets its own part of every batch; the last one is filled up to be shared evenly.
 
     Args:
         dataset: gives uint8 rgb, (3, H, W), each.
@@ -66,12 +73,21 @@ class Batches:
         if tuple(dataset[0].shape) != (3, config.size, config.size):
             wanted, got = (3, config.size, config.size), tuple(dataset[0].shape)
             raise ValueError(f"the config says pictures of {wanted}, the data set has {got}")
+        if config.batch % (processes := parallel.count()) or len(dataset) < processes:
+            what = f"{len(dataset)} pictures in batches of {config.batch}"
+            advice = f"take a multiple of {processes} as batch"
+            raise ValueError(f"{processes} processes cannot share {what} evenly: {advice}")
         self.dataset, self.config, self.device = dataset, config, device
-        rgb = getattr(dataset, "rgb", None)
-        self.kept = None
-        if rgb is not None and rgb.numel() * 4 <= KEEP_ON_DEVICE:
-            chunks = [rgb_to_L_ab(chunk.to(device)) for chunk in rgb.split(256)]
+        self.rgb, self.kept = getattr(dataset, "rgb", None), None
+        if self.rgb is not None and self.rgb.numel() * 4 <= KEEP_ON_DEVICE:
+            chunks = [rgb_to_L_ab(chunk.to(device)) for chunk in self.rgb.split(256)]
             self.kept = [torch.cat(part) for part in zip(*chunks, strict=True)]
+        elif self.rgb is not None and device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.rgb.numel() <= SHARE_OF_MEMORY * free:
+                self.rgb = self.rgb.to(device)
+        stored = self.kept or [self.rgb]
+        self.home = torch.device("cpu") if self.rgb is None else stored[0].device
 
     def __len__(self) -> int:
         """Batches in an epoch; the last one may be smaller."""
@@ -85,14 +101,22 @@ class Batches:
             order = torch.randperm(len(self.dataset), generator=random)
             mirrored = torch.rand(len(order), generator=random) < 0.5 * self.config.is_flipped
             places = torch.rand(len(order), 3, generator=random)
-            indices, mirrors, places = (
-                part.split(self.config.batch)[position:] for part in (order, mirrored, places)
-            )
+            # copied once an epoch: at each copy the CPU waits for the GPU
+            indices = self._share(order.to(self.home))[position:]
+            mirrors = self._share(mirrored.to(self.device))[position:]
+            places = self._share(places.to(self.device))[position:]
             for batch, mirror, place in zip(self._load(indices), mirrors, places, strict=True):
-                mirror = mirror.to(self.device)[:, None, None, None]
-                batch = tuple(torch.where(mirror, part.flip(-1), part) for part in batch)
-                yield self._zoom(batch, place.to(self.device)) if self.config.zoom > 1 else batch
+                if self.config.is_flipped:
+                    mirror = mirror[:, None, None, None]
+                    batch = tuple(torch.where(mirror, part.flip(-1), part) for part in batch)
+                yield self._zoom(batch, place) if self.config.zoom > 1 else batch
             step += len(indices)
+
+    def _share(self, epoch: Tensor) -> list[Tensor]:
+        """What this process gets of every batch of an epoch."""
+        missing = -len(epoch) % parallel.count()
+        batches = torch.cat([epoch, epoch[:missing]]).split(self.config.batch)
+        return [batch.chunk(parallel.count())[parallel.rank()] for batch in batches]
 
     def _zoom(self, batch: tuple[Tensor, ...], place: Tensor) -> tuple[Tensor, ...]:
         """Enlarge each picture and cut it to size; place (B, 3), 0..1: how much, and where."""
@@ -105,18 +129,41 @@ class Batches:
         options = {"padding_mode": "border", "align_corners": False}
         return tuple(functional.grid_sample(part, grid, **options) for part in batch)
 
-    def _load(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _load(self, indices: list[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         if self.kept is not None:
             for chosen in indices:
-                yield tuple(part[chosen.to(self.device)] for part in self.kept)
-        elif (rgb := getattr(self.dataset, "rgb", None)) is not None:
-            for chosen in indices:
-                yield rgb_to_L_ab(rgb[chosen].to(self.device))
+                yield tuple(part.index_select(0, chosen) for part in self.kept)
         else:
+            for rgb in self._photos(indices):
+                yield rgb_to_L_ab(rgb.to(self.device, non_blocking=True))
+
+    def _photos(self, indices: list[Tensor]) -> Iterable[Tensor]:
+        """Batches of uint8 rgb: on the device, or where it can fetch them by itself."""
+        is_pinned = self.device.type == "cuda"
+        if self.rgb is None:
             own = torch.Generator()  # else the loader draws from the run's random numbers
             batches = [part.tolist() for part in indices]
-            for rgb in DataLoader(self.dataset, batch_sampler=batches, generator=own):
-                yield rgb_to_L_ab(rgb.to(self.device))
+            options = {"generator": own, "pin_memory": is_pinned}
+            return DataLoader(self.dataset, batch_sampler=batches, **options)
+        if self.home.type == "cuda":
+            return (self.rgb.index_select(0, chosen) for chosen in indices)
+
+        def gather(chosen: Tensor) -> Tensor:
+            shape = (len(chosen), *self.rgb.shape[1:])
+            rgb = torch.empty(shape, dtype=torch.uint8, pin_memory=is_pinned)
+            return torch.index_select(self.rgb, 0, chosen, out=rgb)
+
+        return ahead(map(gather, indices))
+
+
+def ahead(items: Iterable, count: int = AHEAD) -> Iterator:
+    """What `items` gives (never None), so many items ahead in a thread of its own."""
+    items = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, items, None) for _ in range(count))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, items, None))
+            yield item
 
 
 class Trained(NamedTuple):
@@ -158,18 +205,21 @@ def train(
     Raises:
         RunError: the folder belongs to another configuration or other networks, another process
             holds it, or it cannot be written to.
+        ValueError: the data set is empty, or does not fit the configuration.
         TrainingError: a loss is not finite, or the memory does not suffice.
         KeyboardInterrupt: on Ctrl-C, once the step is done and everything is saved.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    run_folder = Run(out, asdict(config), fresh) if out else nullcontext()
+    run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
     with run_folder as run, own_randomness(config.seed, device), held_interrupt() as interrupt:
         players = Players(config, generator, discriminator, device)
         loop = Loop(players, Batches(dataset, config, device), run, samples)
         loop.resume()
         last_step = loop.step + stop_after if stop_after else None
         with closing(loop.bar):
-            while not loop.is_done() and not interrupt.is_set() and loop.step != last_step:
+            while not loop.is_done() and loop.step != last_step:
+                if parallel.from_first(interrupt.is_set()):
+                    break
                 loop.take_step()
             loop.save()
         if interrupt.is_set() or not loop.is_done():
@@ -178,11 +228,15 @@ def train(
 
 
 class Loop:
-    """The state of a run between two steps, and the ways to move and to save it."""
+    """The state of a run between two steps, and the ways to move and to save it.
+
+    Of several processes that train together all take these steps at the same time, and only the
+    first one has a run to write to. What depends on the time is therefore told by the first.
+    """
 
     LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
     COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)
-    SAVE_AT_MOST = 5  # seconds between saves, where epochs are shorter
+    SAVE_AT_MOST = 5  # seconds between saves, where epochs are shorter; more if a save takes long
     SAVE_AT_LEAST = 300  # where they are longer
 
     def __init__(self, players: Players, batches: Batches, run: Run | None, samples: Tensor | None):
@@ -193,21 +247,22 @@ class Loop:
         self.pending: list[tuple[dict, dict[str, Tensor]]] = []
         self.unwritten: list[dict] = []
         self.warned: set[str] = set()
-        self.seconds = 0.0  # how long the run has trained, earlier calls included
-        self.clock = self.saved_at = time.monotonic()
+        self.seconds = self.saved_at = 0.0  # how long the run has trained, earlier calls included
+        self.save_took = 0.0
+        self.clock = time.monotonic()
 
     def resume(self) -> None:
         """Go back to the last checkpoint, if there is one, and set up what follows from it."""
-        state = self.run.load_checkpoint() if self.run else None
+        state = parallel.from_first(self.run.load_checkpoint() if self.run else None)
         if state is not None:
             self._restore(state)
-        if self.run:
-            self.history = self.run.cut_history(self.step)
+        self.history = parallel.from_first(self.run.cut_history(self.step) if self.run else [])
         if state is None:
             self._show_samples()
         self.stream = self.batches.stream(self.step)
         done = 100 * self.share()
-        self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=self.is_done())
+        is_silent = self.is_done() or not parallel.is_first()
+        self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=is_silent)
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
     def _restore(self, state: dict) -> None:
@@ -215,12 +270,13 @@ class Loop:
             self.players.load_state_dict(state["players"])
             self.step = self.saved_step = state["step"]
             self.is_balanced = state["is_balanced"]
-            self.seconds = state["seconds"]
+            self.seconds = self.saved_at = state["seconds"]
             torch.set_rng_state(state["random"])
             if self.players.device.type == "cuda" and "random_cuda" in state:
                 torch.cuda.set_rng_state(state["random_cuda"], self.players.device)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
-            message = f"the checkpoint in {self.run.folder} is of other networks: {error!s:.300}"
+            where = self.run.folder if self.run else "the run's folder"
+            message = f"the checkpoint in {where} is of other networks: {error!s:.300}"
             raise RunError(f"{message}; start over with --fresh (fresh=True)") from error
 
     def share(self) -> float:
@@ -246,16 +302,13 @@ class Loop:
         self.batch = next(self.stream)
         try:
             losses = train_step(self.players, *self.batch, self.step + 1)
-        except RuntimeError as error:  # on a CPU it has no class of its own
-            if not any(words in str(error) for words in ("out of memory", "allocate memory")):
-                raise
-            batch, size = self.config.batch, self.config.size
-            smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
-            message = f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
-            raise TrainingError(message) from error
+        except RuntimeError as error:
+            if message := explain(error, self.config):
+                raise TrainingError(message) from error
+            raise
         now = time.monotonic()
-        self.seconds += min(now - self.clock, 60.0)  # a laptop that slept has not trained
-        self.clock = now
+        took = min(now - self.clock, 60.0)  # a laptop that slept has not trained
+        self.seconds, self.clock = parallel.from_first(self.seconds + took), now
         self.step += 1
         row = {
             "step": self.step,
@@ -268,7 +321,7 @@ class Loop:
             self.flush()
         if self.step % len(self.batches) == 0:
             self.end_epoch()
-        elif self.run and now - self.saved_at > self.SAVE_AT_LEAST:
+        elif self.seconds - self.saved_at > self.SAVE_AT_LEAST:
             self.save()
 
     def flush(self) -> None:
@@ -277,7 +330,7 @@ class Loop:
             return
         values = [value for _, losses in self.pending for value in losses.values()]
         # the only wait for the device
-        numbers = iter(torch.stack(values).tolist() if values else ())
+        numbers = iter(parallel.mean_of_all(torch.stack(values)).tolist() if values else ())
         rows = []
         for row, losses in self.pending:
             row |= {name: next(numbers) for name in losses}
@@ -324,7 +377,9 @@ class Loop:
             self.is_balanced = max(abs(real - 0.5), abs(fake - 0.5)) < self.config.equilibrium
             if real > 1 - SURE and fake < SURE:
                 self._warn_once(D_HAS_WON)
-        if time.monotonic() - self.saved_at >= self.SAVE_AT_MOST:
+        # a large checkpoint is saved less often, so that saving takes a twentieth of the time
+        pause = self.SAVE_AT_MOST * max(1.0, 4 * self.save_took)
+        if self.seconds - self.saved_at >= pause:
             self.save()
 
     def save(self) -> None:
@@ -332,6 +387,7 @@ class Loop:
         self.flush()
         if self.step == self.saved_step:
             return
+        began = time.monotonic()
         if not self.players.is_finite():
             self._raise_diverged(f"a weight is not finite after step {self.step}")
         if self.step >= FLUSH_EVERY and self.paints_one_color():
@@ -347,7 +403,8 @@ class Loop:
             path = self.run.folder / "generator.safetensors"
             save_generator(path, self.players.generator, **card)
         self._show_samples()
-        self.saved_step, self.saved_at = self.step, time.monotonic()
+        self.saved_step, self.saved_at = self.step, self.seconds
+        self.save_took = parallel.from_first(time.monotonic() - began)
 
     def paints_one_color(self) -> bool:
         """Whether G's colors hardly vary over the last batch, though the photos' own do."""
@@ -358,7 +415,7 @@ class Loop:
         return bool(fake < ONE_COLOR * real)
 
     def _warn_once(self, text: str) -> None:
-        if text not in self.warned:
+        if text not in self.warned and parallel.is_first():
             self.warned.add(text)
             warnings.warn(f"step {self.step}: {text}", stacklevel=2)
 
@@ -367,6 +424,18 @@ class Loop:
             name = f"epoch_{self.step / len(self.batches):07.2f}.png"
             pictures = triptychs(self.players.generator, self.samples, len(self.samples))
             write_picture(self.run.folder / "samples" / name, triptych_sheet(pictures))
+
+
+def explain(error: RuntimeError, config: TrainConfig) -> str | None:
+    """What to do about an error of torch; None where nothing is known."""
+    # on a CPU a lack of memory has no class of its own
+    if any(words in str(error) for words in ("out of memory", "allocate memory")):
+        batch, size = config.batch, config.size
+        smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
+        return f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return f"torch.compile fails here; take compile none. It says: {error!s:.300}"
+    return None
 
 
 @contextmanager

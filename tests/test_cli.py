@@ -1,6 +1,8 @@
 """The command line: what a learner types, from training to a colored photo, and what goes wrong."""
 
 import json
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from colorlib.cli import main
 from colorlib.files import read_config, save_generator
 from colorlib.generator import StridedUNet
 
+COMMANDS = ("train", "evaluate", "colorize", "show", "download", "bench")
 TINY = "--size 32 --generator-width 8 --batch 4 --steps 3".split()
 
 
@@ -189,9 +192,6 @@ def test_a_config_of_another_version_is_refused(tmp_path, capsys):
     assert "of another version" in capsys.readouterr().err
 
 
-COMMANDS = ("train", "evaluate", "colorize", "show", "download")
-
-
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
 def test_help_explains(command, capsys):
     with pytest.raises(SystemExit) as exit:
@@ -201,6 +201,14 @@ def test_help_explains(command, capsys):
     assert "usage: colorlib" in text
     if command == ["train"]:
         assert "--lambda-reconstruction" in text and "weight of the reconstruction" in text
+
+
+def test_python_m_colorlib_is_the_same_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["__main__.py", "--help"])
+    with pytest.raises(SystemExit) as exit:
+        runpy.run_module("colorlib", run_name="__main__")
+    assert exit.value.code == 0
+    assert "usage: colorlib" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

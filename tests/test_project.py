@@ -154,9 +154,9 @@ def code_lines(path):
     return lines
 
 
-def test_the_core_has_at_most_2560_lines_of_code():
+def test_the_core_has_at_most_2960_lines_of_code():
     sizes = {path.name: len(code_lines(path)) for path in CORE}
-    assert sum(sizes.values()) <= 2560, sizes
+    assert sum(sizes.values()) <= 2960, sizes
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -1,0 +1,355 @@
+"""The naive way of training against ours, on whatever device there is: `colorlib bench`.
+
+The naive way is written out here as tutorials describe it: every photo is opened, resized and
+turned into Lab by itself whenever it is needed, in float64, by the process that trains; batches of
+4; float32; a forward pass of G for each of the two steps; the losses are read at every step. From
+there one thing changes from stage to stage, until it is what `colorlib train` does. All stages
+play the same game: the recipe `tutorial`, but that G learns on every step, as D does.
+
+Of each stage is measured:
+
+    loading      photos a second that become batches of L and ab on the device
+    step         photos a second that both networks learn from, the batch being there already
+    end to end   photos a second with loading and with the losses written down; no checkpoints
+    memory       the most that was taken at a time: by tensors on a GPU, else by the process
+    share        of the device's rate at matrix products, which is measured as well: what the steps
+                 would use if each did the least work, with one forward pass of G for both players
+"""
+
+import gc
+import math
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain, repeat
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+from tabulate import tabulate
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from colorlib.files import Run, environment, write_json
+from colorlib.photos import PhotoFolder
+from colorlib.recipes import RECIPES, TrainConfig
+from colorlib.steps import Players, choose_precision, make_discriminator, make_generator, train_step
+from colorlib.train import Batches, Loop
+
+ROUNDS = 3  # of every measurement, of which the median is taken
+HEIGHT, WIDTH = 300, 400  # of the photos that are made here: pixels, as those of DUTS have
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the table: how photos are loaded, and how a step is taken."""
+
+    name: str
+    config: TrainConfig
+    loading: str = "files"  # or "decoded": bytes, made into Lab one by one; or "batches": ours
+    is_naive: bool = True  # the step
+    is_channels_last: bool = False
+
+
+def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
+    """All stages; each differs from the one before in what its name says."""
+    lean = {"generator": "StridedUNet", "generator_width": max(2, width // 2), "compile": "none"}
+    changes = [  # name, whether it is for GPUs alone, what changes in the stage, and in its config
+        ("photos decoded once", False, {"loading": "decoded"}, {}),
+        ("Lab in batches on the device", False, {"loading": "batches"}, {}),
+        ("D held for G, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
+        ("one forward pass of G for both", False, {}, {"share_forward": True}),
+        ("half precision", True, {}, {"precision": "auto"}),
+        ("channels last", False, {"is_channels_last": True}, {}),
+        (f"batches of {batch}", True, {}, {"batch": batch}),
+        ("torch.compile", False, {}, {"compile": "default"}),
+        ("CUDA graphs", True, {}, {"compile": "reduce-overhead"}),
+        ("the lean U-Net", False, {}, lean),
+        ("the lean U-Net, torch.compile", False, {}, {"compile": "default"}),
+    ]
+    options = {"generator_width": width, "size": size, "g_every": 1, "precision": "float32"}
+    made = [Stage("the naive way", replace(RECIPES["tutorial"], **options, steps=10**9))]
+    for name, needs_gpu, of_stage, of_config in changes:
+        if has_gpu or not needs_gpu:
+            config = replace(made[-1].config, **of_config)
+            made.append(replace(made[-1], name=name, config=config, **of_stage))
+    return made
+
+
+class OneByOne(Dataset):
+    """Photos that become L and ab one by one, each time they are asked for.
+
+    Args:
+        read: gives the RGB of the photo of a number, uint8 (H, W, 3).
+        count: how many there are.
+    """
+
+    def __init__(self, read: Callable[[int], np.ndarray], count: int):
+        self.read, self.count = read, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """L (1, H, W) and ab (2, H, W) of one photo, scaled for the networks."""
+        from skimage.color import rgb2lab  # here, as this import takes half a second
+
+        lab = torch.from_numpy(rgb2lab(self.read(index))).permute(2, 0, 1).float()
+        return lab[:1] / 100, lab[1:] / 110
+
+
+class Naive:
+    """Both networks, as a tutorial trains them."""
+
+    def __init__(self, config: TrainConfig, device: torch.device):
+        self.generator = make_generator(config).to(device)
+        self.discriminator = make_discriminator(config).to(device)
+        self.optimizer_g, self.optimizer_d = (
+            torch.optim.Adam(network.parameters(), config.learning_rate, config.betas)
+            for network in (self.generator, self.discriminator)
+        )
+
+    def step(self, L: Tensor, real_ab: Tensor) -> dict[str, float]:
+        """D's step, then G's, on one batch."""
+        criterion = functional.binary_cross_entropy_with_logits
+        fake_ab = self.generator(L)
+        real, fake = self.discriminator(L, real_ab), self.discriminator(L, fake_ab.detach())
+        loss_d = criterion(real, torch.ones_like(real)) + criterion(fake, torch.zeros_like(fake))
+        loss_d = loss_d / 2
+        self.optimizer_d.zero_grad()
+        loss_d.backward()
+        self.optimizer_d.step()
+
+        fake = self.discriminator(L, self.generator(L))
+        loss_g = criterion(fake, torch.ones_like(fake))
+        self.optimizer_g.zero_grad()
+        loss_g.backward()
+        self.optimizer_g.step()
+        return {"loss_d": loss_d.item(), "loss_g": loss_g.item()}
+
+
+class Meter:
+    """Measures stages, all on one device and with the same photos.
+
+    Args:
+        device: where to train.
+        seconds: how long each number is measured, at least.
+        folder: of photos; damaged and gray ones are left out.
+        size: pixels; height and width of the training pictures.
+        scratch: a folder for logs.
+    """
+
+    def __init__(
+        self, device: torch.device, seconds: float, folder: Path, size: int, scratch: Path
+    ):
+        self.device, self.seconds, self.size, self.scratch = device, seconds, size, scratch
+        self.photos = PhotoFolder(folder, size, "stretch").load()
+        self.paths = [folder / name for name in self.photos.names]
+        self.matrix_rate = self._matrix_rate()
+
+    def measure(self, stage: Stage) -> dict:
+        """All numbers of a stage; where it cannot be run, "failed" says why."""
+        gc.collect()
+        can_tell = forget_peak(self.device)
+        try:
+            row = self._measure(stage)
+        except RuntimeError as error:  # too little memory, no compiler, ...
+            return {"name": stage.name, "failed": f"{error!s:.200}"}
+        row["memory"] = read_peak(self.device) if can_tell else None
+        row["share"] = row["step"] * work(stage.config, self.device) / self.matrix_rate
+        return {"name": stage.name, **row}
+
+    def _measure(self, stage: Stage) -> dict:
+        torch.manual_seed(0)
+        torch.compiler.reset()
+        batches = None
+        if stage.loading == "batches":
+            batches = Batches(self.photos, stage.config, self.device)
+        stream = batches.stream(0) if batches else self._one_by_one(stage)
+        row = {"loading": self.rate(lambda: len(next(stream)[0]))}
+        L, real_ab = next(stream)
+        if stage.is_naive:
+            players = Naive(stage.config, self.device)
+            step = players.step
+        else:
+            players = Players(stage.config, device=self.device)
+            layout = torch.channels_last if stage.is_channels_last else torch.contiguous_format
+            for network in (players.generator, players.discriminator):
+                network.to(memory_format=layout)
+            step = partial(train_step, players, step=1)
+        row["step"] = self.rate(lambda: step(L, real_ab=real_ab) and len(L))
+        if stage.is_naive:
+            row["end_to_end"] = self._naive_end_to_end(stream, step)
+        else:
+            row["end_to_end"] = self._our_end_to_end(players, batches)
+        return row
+
+    def _one_by_one(self, stage: Stage) -> Iterator[tuple[Tensor, Tensor]]:
+        def read(index: int) -> np.ndarray:
+            if stage.loading == "decoded":
+                return self.photos.rgb[index].permute(1, 2, 0).contiguous().numpy()
+            photo = Image.open(self.paths[index]).convert("RGB")
+            return np.array(photo.resize((self.size, self.size), Image.Resampling.BICUBIC))
+
+        dataset = OneByOne(read, len(self.photos))
+        loader = DataLoader(dataset, batch_size=stage.config.batch, shuffle=True)
+        for L, ab in chain.from_iterable(repeat(loader)):
+            yield L.to(self.device), ab.to(self.device)
+
+    def _naive_end_to_end(self, stream: Iterator, step: Callable) -> float:
+        with open(self.scratch / "log.txt", "w", encoding="utf-8") as log:
+
+            def turn() -> int:
+                L, real_ab = next(stream)
+                print(step(L, real_ab), file=log, flush=True)
+                return len(L)
+
+            return self.rate(turn)
+
+    def _our_end_to_end(self, players: Players, batches: Batches) -> float:
+        with Run(self.scratch / "run", asdict(players.config), fresh=True) as run:
+            loop = Loop(players, batches, run, None)
+            loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
+            loop.resume()
+
+            def turn() -> int:
+                loop.take_step()
+                return len(loop.batch[0])
+
+            with closing(loop.bar):
+                return self.rate(turn)
+
+    def rate(self, turn: Callable[[], int]) -> float:
+        """How much a second turns get done, each of which says how much it did."""
+        is_gpu = self.device.type == "cuda"
+        wait = torch.cuda.synchronize if is_gpu else (lambda: None)
+        for _ in range(3 if is_gpu else 1):  # memory, the choice of kernels, CUDA graphs
+            turn()
+        rates = []
+        for _ in range(ROUNDS):
+            wait()
+            start, done = time.perf_counter(), 0
+            while time.perf_counter() - start < self.seconds / ROUNDS:
+                done += turn()
+            wait()
+            rates.append(done / (time.perf_counter() - start))
+        return median(rates)
+
+    def _matrix_rate(self) -> float:
+        """Floating-point operations a second in products of large matrices."""
+        side = 8192 if self.device.type == "cuda" else 2048
+        dtype = choose_precision("auto", self.device)
+        a, b = torch.randn(2, side, side, device=self.device, dtype=dtype)
+        rows = self.rate(lambda: len(a @ b))
+        return rows * 2 * side**2  # each number in a row is a sum of `side` products
+
+
+def work(config: TrainConfig, device: torch.device) -> int:
+    """Floating-point operations a photo that both steps need, with one forward pass of G."""
+    config = replace(config, share_forward=True, precision="float32", compile="none")
+    players = Players(config, device=device)
+    L, real_ab = torch.rand(1, 3, config.size, config.size, device=device).split((1, 2), dim=1)
+    with FlopCounterMode(display=False) as counter:
+        train_step(players, L, real_ab, step=1)
+    return counter.get_total_flops()
+
+
+def forget_peak(device: torch.device) -> bool:
+    """Begin to watch anew how much memory is taken; False where that cannot be told."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # Linux alone has it
+        return False
+    return True
+
+
+def read_peak(device: torch.device) -> int:
+    """The most bytes that were taken at a time, since `forget_peak`."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """Write JPEG files as large as those of DUTS: pieces of the photos that scikit-image has."""
+    from skimage import data
+
+    sources = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    random = np.random.default_rng(0)
+    for index in range(count):
+        source = sources[index % len(sources)]
+        top = random.integers(source.shape[0] - HEIGHT, endpoint=True)
+        left = random.integers(source.shape[1] - WIDTH, endpoint=True)
+        piece = source[top : top + HEIGHT, left : left + WIDTH]
+        Image.fromarray(piece).save(folder / f"{index:05}.jpg", quality=90)
+
+
+@dataclass
+class Bench:
+    """Measure the naive way of training against ours, on this device, one change at a time."""
+
+    photos: Path | None = None
+    """A folder of photos; by default some are cut from those of scikit-image."""
+    count: int | None = None
+    """How many photos to make; by default 4096 on a GPU, 256 on a CPU."""
+    size: int = 256
+    """Height and width of the training pictures, in pixels: 64, 128 or 256."""
+    width: int = 64
+    """Channels of the full U-Net's first level."""
+    batch: int = 64
+    """Photos a step in the stage with a larger batch, on a GPU."""
+    seconds: float = 9.0
+    """How long each number is measured, at least."""
+    out: Path = Path("data", "results")
+    """The folder to write bench-DEVICE.json to."""
+
+    def run(self) -> None:
+        """Measure all stages, print the table and write it down."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        has_gpu, facts = device.type == "cuda", environment()
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = self.photos or Path(scratch, "photos")
+            if self.photos is None:
+                folder.mkdir()
+                make_photos(folder, self.count or (4096 if has_gpu else 256))
+            meter = Meter(device, self.seconds, folder, self.size, Path(scratch))
+            ladder = stages(self.size, self.width, self.batch, has_gpu)
+            rows = [meter.measure(stage) for stage in ladder]
+        settings = {name: getattr(self, name) for name in ("size", "width", "seconds")}
+        settings |= {"batch": self.batch, "photos": len(meter.photos)}
+        result = {"environment": facts, "settings": settings}
+        result |= {"matrix_tflops": meter.matrix_rate / 1e12, "stages": rows}
+        name = re.sub("[^a-z0-9]+", "-", facts["device"].lower())
+        write_json(self.out / f"bench-{name}.json", result)
+        print(f"{bench_table(result)}\n\nwritten to {self.out / f'bench-{name}.json'}")
+
+
+def bench_table(result: dict) -> str:
+    """The stages of a bench-DEVICE.json as a table, in Markdown."""
+    naive, lines = result["stages"][0], []
+    for row in result["stages"]:
+        if "failed" in row:
+            lines.append((row["name"], row["failed"].splitlines()[0]))
+            continue
+        memory = f"{row['memory'] / 1e6:,.0f}" if row["memory"] else "unknown"
+        numbers = [f"{row[key]:,.2f}" for key in ("loading", "step", "end_to_end")]
+        ratios = [f"{row[key] / naive[key]:.2f}" for key in ("loading", "step", "end_to_end")]
+        lines.append((row["name"], *numbers, *ratios, memory, f"{row['share']:.1%}"))
+    headers = ("photos a second", "loading", "step", "end to end")
+    headers += ("loading ×", "step ×", "end to end ×", "memory, MB", "share")
+    table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)
+    rate = f"{result['matrix_tflops']:.3g} TFLOP/s in matrix products"
+    return f"{result['environment']['device']}, {rate}\n\n{table}"
