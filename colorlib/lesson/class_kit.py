@@ -26,8 +26,8 @@ from colorlib.lesson.notebooks import Lesson, described, read, table, tags, with
 KIT = ROOT / "build" / "class"
 TEXTS = Path(__file__).with_name("class_texts")
 CARD = re.compile(
-    r"^### Exercise (?P<number>\d+) · (?P<dots>[●○]+) · (?P<minutes>\d+) min · (?P<title>.+)$"
-    r"(?P<text>.*)",
+    r"^### Exercise (?P<number>\d+) · (?P<dots>[●○]+) · (?P<minutes>\d+) min · "
+    r"(?P<title>[^\n]+)(?P<text>.*)",
     re.MULTILINE | re.DOTALL,
 )
 # "JS 散度" and "U 形网络": one or two capitals may belong to the Chinese term
@@ -199,8 +199,9 @@ def homework(part: dict, notebook: NotebookNode) -> str:
     """One line of homework; the exercises' minutes are those on their cards."""
     chosen = [each for each in exercises(notebook) if each.number in part["exercises"]]
     named = ", ".join(f"{each.number} ({each.title})" for each in chosen)
+    word = "exercise" if len(chosen) == 1 else "exercises"
     minutes = sum(each.minutes for each in chosen)
-    return f"- Lesson {part['lesson']}: exercises {named}, {minutes} min. Read {part['read']}"
+    return f"- Lesson {part['lesson']}: {word} {named}, {minutes} min. Read {part['read']}"
 
 
 def lesson_notes(lesson: Lesson, notebook: NotebookNode) -> str:
@@ -270,8 +271,8 @@ def quiz_sheet(quiz: list[dict], when: str) -> str:
     for number, question in enumerate(quiz, start=1):
         lines.append(f"**{number}.** {question['text']}")
         mixed = options(question, when)
-        choices = [f"- ☐ {letter}. {text}" for letter, (text, _) in zip(LETTERS, mixed)]
-        lines.append("\n".join([*choices, "- ☐ I do not know yet."]))
+        choices = [f"☐ {letter}. {text}" for letter, (text, _) in zip(LETTERS, mixed)]
+        lines.append("  \n".join([*choices, "☐ I do not know yet."]))
     return "\n\n".join(lines) + "\n"
 
 

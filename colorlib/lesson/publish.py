@@ -17,7 +17,8 @@ from colorlib.lesson import ROOT, put_between
 from colorlib.lesson.notebooks import BADGE, REPOSITORY, read, readdress, write
 
 UNPUBLISHED = "OWNER/colorlib"  # before the first `make publish`: no badge would find anything
-REPO = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+OWNER = r"(?=[^/]{1,39}/)[A-Za-z0-9]+(-[A-Za-z0-9]+)*"  # GitHub's rules for the names
+NAME = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}(?<!\.git)"
 PAGES = ("README.md", "README.zh.md", "CONTRIBUTING.md", "CITATION.cff")
 
 
@@ -32,7 +33,7 @@ def publish(repository: str, root: Path = ROOT, old: str = REPOSITORY) -> None:
     Raises:
         ValueError: no repository of GitHub can have this name; nothing was written.
     """
-    if not REPO.fullmatch(repository) or repository.endswith(".git"):
+    if not re.fullmatch(f"{OWNER}/{NAME}", repository):
         raise ValueError(
             f"REPO={repository!r} is no owner/name. Take the last two parts of the address of your "
             "repository's page on GitHub: make publish REPO=owner/name"
@@ -67,10 +68,18 @@ def badges(repository: str) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    wanted = os.environ.get("REPO", "")  # make hands it over as it is, past the shell
+def main() -> None:
+    """Publish the course at the address in the environment variable REPO.
+
+    make hands it over there as it is; in a command line the shell would read it first.
+    """
+    repository = os.environ.get("REPO", "")
     try:
-        publish(wanted)
+        publish(repository)
     except ValueError as error:
         sys.exit(str(error))
-    print(f"The course is at https://github.com/{wanted} now: look at `git diff`, then commit")
+    print(f"The address is https://github.com/{repository} now: look at `git diff`, then commit")
+
+
+if __name__ == "__main__":
+    main()
