@@ -84,14 +84,20 @@ def test_a_lesson_that_is_not_there_leaves_its_minutes(course):
 
 
 def test_minutes_run_through_and_homework_is_added_up():
-    stub, solution = new_code_cell("..."), new_code_cell("1", metadata={"tags": ["solution"]})
-    card = "### Exercise {} · ●○○ · {} min · Add"
-    cells = [new_markdown_cell(card.format(1, 5)), stub, solution]
-    cells += [new_markdown_cell(card.format(2, 12)), stub, solution]
+    cells = []
+    for number, minutes in ((1, 5), (2, 12)):
+        cells += [
+            new_markdown_cell(f"### Exercise {number} · ●○○ · {minutes} min · Add"),
+            new_code_cell("..."),
+            new_code_cell("1", metadata={"tags": ["solution"]}),
+        ]
     course = [(Lesson("00_a", "00", "A", "?", "？", 1, 17, "?"), new_notebook(cells=cells))]
     step = {"lesson": "00", "section": "S", "how": "pairs", "what": "they add"}
     words = dict.fromkeys(("title", "goal", "question", "answer", "short", "quick"), "-")
-    session = words | {"prepare": ["print"], "step": [{"minutes": 10} | step, {"minutes": 35} | step]}
+    session = words | {
+        "prepare": ["print"],
+        "step": [{"minutes": 10} | step, {"minutes": 35} | step],
+    }
     session["home"] = [{"lesson": "00", "exercises": [1, 2], "read": "all."}]
     made = session_page(1, session, course)
     assert "| 0–10 | 00 · S | pairs | they add |\n| 10–45 | 00 · S" in made
@@ -107,15 +113,15 @@ def test_the_guide_has_every_lesson_with_its_minutes_and_its_teachers_notes(kit,
     for lesson, notebook in course:
         assert guide.count(f"### {lesson.number} · {lesson.title}\n") == 1
         assert f"| {lesson.reading} min | {lesson.exercises} min | {lesson.run_time} |" in guide
-        last = notebook.cells[-1].source
-        assert all(line in guide for line in last.splitlines() if line and "](" not in line
-                   and not line.startswith("<"))  # fmt: skip
+        last = notebook.cells[-1].source.splitlines()
+        told = [line for line in last if not line.startswith("<") and "](" not in line]
+        assert len(told) > 10 and all(line in guide for line in told)
 
 
 def test_the_answers_have_every_exercise_once(kit, course):
     answers = text(kit, "answers")
-    cards = [cell.source for _, notebook in course for cell in notebook.cells
-             if cell.source.find("### Exercise ") >= 0]  # fmt: skip
+    sources = [cell.source for _, notebook in course for cell in notebook.cells]
+    cards = [source for source in sources if "### Exercise " in source]
     assert len(cards) == answers.count("\n### Exercise ") == answers.count("```python\n")
     for card in cards:
         assert re.search("^### Exercise .*$", card, flags=re.MULTILINE)[0] in answers
@@ -129,7 +135,9 @@ def test_minutes_of_exercises_add_up_to_what_the_lesson_promises(course):
 
 def test_an_exercise_is_read_off_its_three_cells():
     cells = [
-        new_markdown_cell("### The naive way\n\nBefore.\n\n### Exercise 3 · ●●○ · 8 min · Add\n\nDo."),
+        new_markdown_cell(
+            "### The naive way\n\nBefore.\n\n### Exercise 3 · ●●○ · 8 min · Add\n\nDo."
+        ),
         new_code_cell("...", metadata={"tags": ["exercise"]}),
         new_code_cell("1 + 1", metadata={"tags": ["solution"]}),
     ]
@@ -148,7 +156,9 @@ def test_learners_get_no_solutions(kit, course):
 def test_links_lead_somewhere(kit):
     for path in kit.glob("*.md"):
         for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
-            assert target.startswith("https://") or (kit / target).exists(), f"{path.name}: {target}"
+            assert target.startswith("https://") or (kit / target).exists(), (
+                f"{path.name}: {target}"
+            )
 
 
 # --- glossary ---
@@ -211,12 +221,16 @@ def test_the_key_fits_both_sheets_and_the_sheets_tell_nothing():
     key = quiz_key(QUIZ)
     for when, column in (("before", 1), ("after", 2)):
         sheet = quiz_sheet(QUIZ, when)
-        answers = [line.split("|")[column].strip() for line in key.splitlines() if "**right**" in line]
+        answers = [
+            line.split("|")[column].strip() for line in key.splitlines() if "**right**" in line
+        ]
         blocks = re.split(r"^\*\*\d+\.\*\* ", sheet, flags=re.MULTILINE)[1:]
         for question, letter, block in zip(QUIZ, answers, blocks, strict=True):
             assert f"☐ {letter}. {question['right']}" in block
             assert not any(means in sheet for _, means in question["wrong"])
-        assert max(answers.count(letter) for letter in "ABCD") <= len(QUIZ) / 2, "no letter to guess"
+        assert max(answers.count(letter) for letter in "ABCD") <= len(QUIZ) / 2, (
+            "no letter to guess"
+        )
 
 
 def test_the_two_sheets_are_in_different_orders():
