@@ -115,7 +115,7 @@ def test_the_guide_has_every_lesson_with_its_minutes_and_its_teachers_notes(kit,
         assert f"| {lesson.reading} min | {lesson.exercises} min | {lesson.run_time} |" in guide
         last = notebook.cells[-1].source.splitlines()
         told = [line for line in last if not line.startswith("<") and "](" not in line]
-        assert len(told) > 10 and all(line in guide for line in told)
+        assert len(told) > 5 and all(line in guide for line in told)
 
 
 def test_the_answers_have_every_exercise_once(kit, course):
