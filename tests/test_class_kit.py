@@ -5,7 +5,6 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from colorlib.lesson import class_kit
 from colorlib.lesson.class_kit import (
     Exercise,
     build,
@@ -265,5 +264,9 @@ def test_a_page_needs_no_other_file():
     assert not re.search(r"<(script|link|img)\b", made)
 
 
-def test_only_formulas_need_the_net():
-    assert class_kit.HTMLExporter().mathjax_url in page("# A\n\nHere $x^2$ is.\n")
+def test_a_formula_needs_no_script(kit):
+    made = page("# A\n\nHere $x^2$ and\n\n$$\\frac{a}{b}$$\n\n`$HOME` costs $, not $$.\n")
+    assert "<msup>" in made and '<math xmlns="http://www.w3.org/1998/Math/MathML" display' in made
+    assert "<mfrac>" in made and "$HOME" in made and "<script" not in made
+    answers = (kit / "answers.html").read_text("utf-8")
+    assert "<mtable" in answers and "\\begin{cases}" not in answers

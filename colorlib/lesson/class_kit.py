@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from nbconvert.exporters import HTMLExporter
+from docutils.utils.math.latex2mathml import tex2mathml
 from nbconvert.filters import markdown2html
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
@@ -32,6 +32,9 @@ CARD = re.compile(
 )
 # "JS 散度" and "U 形网络": one or two capitals may belong to the Chinese term
 TERM = re.compile(r"(.+?) ((?:[A-Z]{1,2} )?[\u4e00-\u9fff].*)")
+FORMULA = re.compile(  # not in code
+    r"```.*?```|`[^`\n]+`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL
+)
 LETTERS = "ABCD"
 PAGE = """\
 <!DOCTYPE html>
@@ -102,13 +105,19 @@ def load(name: str) -> dict:
 
 
 def page(text: str) -> str:
-    """Make a web page of Markdown, which needs no other file (formulas: a script from the net)."""
-    body = markdown2html(text)
-    if "$" in re.sub(r"<pre>.*?</pre>", "", body, flags=re.DOTALL):
-        body += f'<script src="{HTMLExporter().mathjax_url}"></script>'
+    """Make a web page of Markdown, which needs no other file and no network."""
     title = html.escape(text.partition("\n")[0].removeprefix("# "))
     style = HtmlFormatter().get_style_defs(".highlight")
+    body = markdown2html(FORMULA.sub(mathml, text))
     return PAGE.format(title=title, code_style=style, body=body)
+
+
+def mathml(found: re.Match) -> str:
+    """Write a formula as MathML, which browsers show without a script; leave code as it is."""
+    latex = found["block"] or found["inline"]
+    if not latex:
+        return found[0]
+    return " ".join(tex2mathml(latex, as_block=bool(found["block"])).split())
 
 
 def relink(text: str) -> str:
