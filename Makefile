@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := -c constraints.txt -e ".[course,test]"
 COURSE := runs/course
+OLDEST := build/oldest
 
 # The kernel is .venv's own, also where another one is registered under the same name.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -14,10 +15,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 test trust: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab test lint notebooks student recipes bench trust
+.PHONY: help course lab test lint notebooks student class publish recipes bench trust test-oldest
 
 help: ## Say what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # The stamp is written last: an install that was cut off begins again from nothing.
 .venv/.installed: pyproject.toml constraints.txt
@@ -70,6 +71,12 @@ notebooks: .venv/.installed ## Execute every notebook in place (laptop profile),
 student: .venv/.installed ## Derive the copies without solutions into build/student/
 	@$(BIN)/python -m colorlib.lesson.notebooks student
 
+class: .venv/.installed ## Build the class kit: teacher's guide, plan, answers, quiz, project, glossary
+	@$(BIN)/python -m colorlib.lesson.class_kit
+
+publish: .venv/.installed ## Stamp the address on GitHub into every file: make publish REPO=owner/name
+	@$(BIN)/python -m colorlib.lesson.publish # make exports REPO
+
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"
 	@$(BIN)/python -m colorlib.lesson.recipes
@@ -81,3 +88,16 @@ bench: .venv/.installed ## Measure the naive way of training against ours on thi
 trust: .venv/.installed ## Kill a run 50 times, give 10,000 broken files to each reader (long)
 	@echo "==> The long versions of the fault tests"
 	@COLORLIB_TRUST=1 $(BIN)/python -m pytest -m trust
+
+# lowest-direct: of each package that pyproject.toml names the oldest version it allows, which is
+# about what Colab has. Colab has no papermill, so no lesson may need it.
+test-oldest: .venv/.installed ## Test on the oldest versions that we promise, in an environment of its own
+	@echo "==> Making $(OLDEST) with the oldest versions that pyproject.toml allows"
+	@$(BIN)/python -m uv venv --quiet --clear --python $(PYTHON) $(OLDEST)
+	@$(BIN)/python -m uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct \
+	  -e ".[course,test]"
+	@$(BIN)/python -m uv pip uninstall --quiet --python $(OLDEST)/bin/python papermill
+	@echo "==> Unit tests, and every notebook, cell by cell (ci profile)"
+	@$(OLDEST)/bin/python -m pytest -m "not whole"
+	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(OLDEST)/bin/python -m pytest \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/

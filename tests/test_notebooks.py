@@ -189,8 +189,9 @@ def folder(tmp_path, monkeypatch):
     """A course of one small notebook."""
     monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
     monkeypatch.setattr(notebooks, "STUDENT", tmp_path / "build" / "student")
-    monkeypatch.setattr(notebooks, "README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text("A\n<!-- lessons -->\n<!-- /lessons -->\nZ\n", "utf-8")
+    for constant, page in (("README", "README.md"), ("README_ZH", "README.zh.md")):
+        monkeypatch.setattr(notebooks, constant, tmp_path / page)
+        (tmp_path / page).write_text("A\n<!-- lessons -->\n<!-- /lessons -->\nZ\n", "utf-8")
     small = new_notebook(cells=[new_markdown_cell(TITLE), code("old set-up", "setup")])
     variables = "PROFILE", "STATIC", "STRICT"
     small.cells[1].source = "pass"
@@ -224,6 +225,9 @@ def test_execute_student_and_table(folder, capsys):
     readme = (folder / "README.md").read_text("utf-8")
     row = f"| [01 · A lesson](notebooks/{NAME}.ipynb) | What is it for? | 30 min | 20 min | about "
     assert row in readme and readme.startswith("A\n") and readme.endswith("\nZ\n")
+    chinese = (folder / "README.zh.md").read_text("utf-8")
+    row = f"| [01 · A lesson](notebooks/{NAME}.ipynb) | 这是什么？ | 30 分钟 | 20 分钟 | 约 10 秒 |"
+    assert row in chinese
 
     written = path.read_bytes()
     again = read(NAME)
@@ -235,6 +239,7 @@ def test_execute_student_and_table(folder, capsys):
     copy = read(NAME, folder / "build" / "student")
     assert [tags(cell) for cell in copy.cells] == [[], ["setup"], [], [], [], ["exercise"]]
     assert not any(cell.get("outputs") for cell in copy.cells)
+    assert "# 01 · A lesson\n\n**What" in copy.cells[0].source, "no badge: it opens the solutions"
     assert read(NAME).cells[2].outputs, "the lesson itself stays as it is"
 
 
@@ -247,6 +252,14 @@ def test_a_lesson_that_fails_is_not_written(folder):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         notebooks.execute()
     assert path.read_bytes() == before
+
+
+def test_the_tables_of_both_readmes_are_fresh():
+    for page, make in (
+        (notebooks.README, notebooks.table),
+        (notebooks.README_ZH, notebooks.table_zh),
+    ):
+        assert f"<!-- lessons -->\n{make()}\n<!-- /lessons -->" in page.read_text("utf-8"), page
 
 
 def test_check_says_what_is_wrong(folder, capsys):

@@ -10,6 +10,7 @@ import sys
 import tokenize
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,59 @@ def test_make_help_names_every_target():
     if shutil.which("make"):
         help_text = subprocess.check_output(["make"], cwd=ROOT, text=True)
         assert re.findall(r"^  make ([a-z-]+)  ", help_text, flags=re.MULTILINE) == targets
+
+
+WORKFLOWS = ".github/workflows/*.yml"
+
+
+@pytest.mark.parametrize(
+    "schema, files",
+    [
+        ("vendor.github-workflows", WORKFLOWS),
+        ("custom.github-workflows-require-timeout", WORKFLOWS),
+        ("vendor.citation-file-format", "CITATION.cff"),
+    ],
+)
+def test_a_published_schema_is_kept(schema, files):
+    paths = [*map(str, ROOT.glob(files))]
+    assert paths
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *paths]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_fork_is_tested_by_what_make_test_runs():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text("utf-8"))
+    job = workflow["jobs"]["test"]
+    commands = "\n".join(step.get("run", "") for step in job["steps"])
+    for command in (
+        "ruff check .",
+        "ruff format --check .",
+        'pytest -m "not whole"',
+        "pytest -m whole",
+        "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/",
+    ):
+        assert command in makefile and f"{command}\n" in f"{commands}\n", command
+    assert not re.search(r"\bmake\b", commands), "Windows has no make"
+    assert len(job["strategy"]["matrix"]["os"]) == 3
+    for python in job["strategy"]["matrix"]["python"]:
+        assert python in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_commits_are_checked_by_what_is_installed():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"], "nothing is fetched"
+    for hook in config["repos"][0]["hooks"]:
+        python, _, module, *arguments = hook["entry"].split()
+        assert (hook["language"], python) == ("system", "python") and find_spec(module), hook
+        assert all((ROOT / word).exists() for word in arguments if word.startswith("tests/")), hook
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps no such bit")

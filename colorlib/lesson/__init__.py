@@ -7,6 +7,8 @@ widgets     controls that redraw a figure, and still pictures where nobody can m
 checks      instant checks of the exercises, one module a lesson
 notebooks   execute the notebooks, stamp them, derive the learners' copies
 anatomy     what every lesson must have
+class_kit   what a teacher needs, from the same notebooks
+publish     one address on GitHub in every file that tells it
 recipes     all recipes side by side, for the tables
 recordings  runs that went wrong on purpose, for lesson 07
 

@@ -17,12 +17,16 @@ GIGABYTE = 10**9
 ROOM = 2 * GIGABYTE  # for the runs of all lessons
 
 WITHOUT = {  # an optional package -> what a learner does without
+    "docutils": "`make class` cannot print formulas",
+    "ipython": "no lesson runs in a notebook",
     "ipywidgets": "you see still pictures in place of sliders and buttons",
     "jupyterlab": "open the lessons with any other program that shows notebooks",
     "jupytext": "lessons cannot be turned into scripts",
+    "nbclient": "lessons cannot be executed from the command line",
     "nbconvert": "lessons cannot be turned into web pages",
-    "nbformat": "lessons cannot be executed from the command line",
+    "nbformat": "lessons cannot be read from the command line",
     "papermill": "`make course` and the experiments of lesson 10 do not run",
+    "pygments": "`make class` cannot print code",
 }
 
 

@@ -6,7 +6,7 @@
 
 The executed notebooks in `notebooks/` are the one source of the course: `execute` writes one only
 when every cell of it has passed, stamps it with a hash of its code, and puts the measured run time
-into its first cell and into README.md. The rules that a lesson keeps stand in `anatomy.py`.
+into its first cell and into the READMEs. The rules that a lesson keeps stand in `anatomy.py`.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import json
 import os
 import re
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -28,10 +29,11 @@ from nbformat import NotebookNode
 from colorlib.files import atomic_write
 from colorlib.lesson import ROOT, put_between
 
-REPOSITORY = "OWNER/colorlib"  # on GitHub; the only place where the course's address stands
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+REPOSITORY = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")  # owner/name
 FOLDER = ROOT / "notebooks"
 STUDENT = ROOT / "build" / "student"
-README = ROOT / "README.md"
+README, README_ZH = ROOT / "README.md", ROOT / "README.zh.md"
 LONGEST_CELL = 1800  # seconds
 
 SETUP = """\
@@ -59,6 +61,7 @@ class Lesson(NamedTuple):
     number: str
     title: str
     question: str
+    question_zh: str
     reading: int
     exercises: int
     run_time: str
@@ -117,6 +120,7 @@ def describe(name: str, notebook: NotebookNode) -> Lesson:
     shape = {
         "title": r"\A# (\d\d) · (.+)",
         "question": r"^\*\*(.+\?)\*\*$",
+        "question in Chinese": r"^\*\*中文\*\*\s+\*\*(.+？)\*\*",
         "reading": r"(\d+) min reading",
         "exercises": r"(\d+) min exercises",
         "run time": r"<!-- run time -->(.*)<!-- /run time -->",
@@ -127,9 +131,9 @@ def describe(name: str, notebook: NotebookNode) -> Lesson:
     if missing:
         raise ValueError(f"{name}: the first cell has nothing that matches {missing}")
     number, title = found["title"].groups()
-    question, run_time = found["question"][1], found["run time"][1]
+    questions = found["question"][1], found["question in Chinese"][1]
     minutes = int(found["reading"][1]), int(found["exercises"][1])
-    return Lesson(name, number, title, question, *minutes, run_time)
+    return Lesson(name, number, title, *questions, *minutes, found["run time"][1])
 
 
 # --- execute ---
@@ -241,12 +245,12 @@ def stamp(notebook: NotebookNode, name: str, seconds: float) -> None:
     readdress(notebook, name)
 
 
-def readdress(notebook: NotebookNode, name: str) -> None:
-    """Put the repository's address into the set-up cell and the badge."""
+def readdress(notebook: NotebookNode, name: str, repository: str = REPOSITORY) -> None:
+    """Put the repository's address, owner/name, into the set-up cell and the badge."""
     for cell in code_cells(notebook):
         if "setup" in tags(cell):
-            cell.source = SETUP.format(repository=REPOSITORY)
-    badge = BADGE.format(repository=REPOSITORY, name=name)
+            cell.source = SETUP.format(repository=repository)
+    badge = BADGE.format(repository=repository, name=name)
     first = notebook.cells[0]
     first.source = re.sub(r"^\[!\[Open in Colab\].*$", badge, first.source, flags=re.MULTILINE)
 
@@ -259,26 +263,45 @@ def in_words(seconds: float) -> str:
 
 
 def renew_table() -> None:
-    """Renew the README's table of lessons from their first cells, where the README has one."""
-    lessons = table()
-    with suppress(FileNotFoundError, ValueError):
-        put_between(README, "lessons", lessons)
+    """Renew the tables of lessons in both READMEs, where these have a place for one."""
+    for page, make in ((README, table), (README_ZH, table_zh)):
+        lessons = make()
+        with suppress(FileNotFoundError, ValueError):
+            put_between(page, "lessons", lessons)
+
+
+def described() -> list[Lesson]:
+    """What the first cells say of all lessons; one whose first cell has no shape is left out."""
+    lessons = []
+    for name in names():
+        with suppress(ValueError):  # unfinished; `check` says so
+            lessons.append(describe(name, read(name)))
+    return lessons
 
 
 def table() -> str:
-    """Make the README's table of lessons; a notebook whose first cell has no shape is left out."""
+    """Make the README's table of lessons from their first cells."""
     lines = [
         "| lesson | the question it answers | reading | exercises | runs in |",
         "|---|---|---|---|---|",
     ]
-    for name in names():
-        try:
-            lesson = describe(name, read(name))
-        except ValueError:  # unfinished; `check` says so
-            continue
+    lines += [
+        f"| [{lesson.number} · {lesson.title}](notebooks/{lesson.name}.ipynb) | {lesson.question} "
+        f"| {lesson.reading} min | {lesson.exercises} min | {lesson.run_time} |"
+        for lesson in described()
+    ]
+    return "\n".join(lines)
+
+
+def table_zh() -> str:
+    """The same for the Chinese README."""
+    lines = ["| 课 | 这一课回答的问题 | 阅读 | 练习 | 运行 |", "|---|---|---|---|---|"]
+    for lesson in described():
+        run_time = lesson.run_time.replace("about", "约").replace("min", "分钟")
         lines.append(
-            f"| [{lesson.number} · {lesson.title}](notebooks/{name}.ipynb) | {lesson.question} "
-            f"| {lesson.reading} min | {lesson.exercises} min | {lesson.run_time} |"
+            f"| [{lesson.number} · {lesson.title}](notebooks/{lesson.name}.ipynb) "
+            f"| {lesson.question_zh} | {lesson.reading} 分钟 | {lesson.exercises} 分钟 "
+            f"| {run_time.replace(' s', ' 秒')} |"
         )
     return "\n".join(lines)
 
@@ -308,6 +331,8 @@ def without_solutions(notebook: NotebookNode) -> NotebookNode:
         cell.outputs, cell.execution_count = [], None
         cell.metadata["tags"] = [tag for tag in tags(cell) if tag != "nbval-check-output"]
     copy.metadata.pop("colorlib", None)
+    first = copy.cells[0]  # its badge would open the lesson with the solutions
+    first.source = re.sub(r"^\[!\[Open in Colab\].*\n+", "", first.source, flags=re.MULTILINE)
     return copy
 
 
