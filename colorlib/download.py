@@ -28,7 +28,7 @@ DUTS may be used for academic work only: do not pass its photos on. If you publi
 Wang et al., Learning to detect salient objects with image-level supervision, CVPR 2017."""
 OTHER_WAYS = """\
 Three other ways:
-  the zip, fetched in a browser or brought by a friend:  colorlib download duts --zip FILE
+  the zip, fetched in a browser, elsewhere, later:        colorlib download duts --zip FILE
   the address of a copy of it:                           colorlib download duts --url ADDRESS
   other photos: colorlib download caltech101, or colorlib train --data A_FOLDER_OF_PHOTOS"""
 CHUNK = 2**20  # bytes read at a time
