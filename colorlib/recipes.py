@@ -44,11 +44,11 @@ class TrainConfig:
 
     warm_up: float = 0.72  # share of the budget in which G learns the reconstruction alone
     warm_up_learning_rate: float = 4e-3  # Adam's step while it does
-    d_head_start: float = 0.15  # share of the warm-up, its end, in which D already learns
+    d_head_start: float = 0.25  # share of the warm-up, its end, in which D already learns
     learning_rate: float = 1e-3  # Adam's step of G while they play
-    d_learning_rate: float = 1e-3  # and that of D
+    d_learning_rate: float = 2e-3  # and that of D
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
-    is_annealed: bool = True  # the learning rate falls to 0 along a cosine, in each stage
+    is_annealed: bool = True  # the learning rates fall to 0 in each stage, see `Players.anneal`
     d_every: int = 1  # D learns on every d_every-th step
     g_every: int = 1  # G learns on every g_every-th step; k of Goodfellow et al. is their ratio
     share_forward: bool = True  # D's and G's step use one forward pass of G

@@ -94,11 +94,14 @@ class Players:
     def anneal(self, share: float) -> None:
         """Set the learning rates for a stage of which this share (0..1) has passed.
 
-        D's falls in the game alone: it has its full rate while it gets its head start.
+        In the warm-up G's falls along a cosine, and D's is full while it gets its head start. In
+        the game both are full up to the middle, then fall in a line.
         """
-        factor = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0))
-        optimizer_d = None if self.is_warming_up else self.optimizer_d
-        for optimizer in filter(None, (self.optimizer_g, optimizer_d)):
+        if self.is_warming_up:
+            factor, optimizers = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0)), [self.optimizer_g]
+        else:
+            factor, optimizers = 2 - 2 * max(share, 0.5), [self.optimizer_g, self.optimizer_d]
+        for optimizer in filter(None, optimizers):
             optimizer.param_groups[0]["lr"] = factor * optimizer.defaults["lr"]
 
     def autocast(self) -> torch.autocast:

@@ -725,7 +725,8 @@ def test_the_learning_rate_is_annealed_in_each_stage():
     assert rates[0] == pytest.approx(1e-3)
     assert rates[3] == pytest.approx(1e-3 / 2)
     assert rates[6] == pytest.approx(1e-4)
-    assert rates[8] == pytest.approx(1e-4 / 2)
+    assert rates[8] == pytest.approx(1e-4)
+    assert rates[9] == pytest.approx(1e-4 / 2)
     assert players.optimizer_d.param_groups[0]["lr"] == pytest.approx(3 * rates[-1])
 
 
