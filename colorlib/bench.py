@@ -22,7 +22,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain, repeat
@@ -157,6 +157,7 @@ class Meter:
 
     def measure(self, stage: Stage) -> dict:
         """All numbers of a stage; where it cannot be run, "failed" says why."""
+        print(f"measuring: {stage.name}", flush=True)
         gc.collect()
         can_tell = forget_peak(self.device)
         try:
@@ -215,7 +216,8 @@ class Meter:
             return self.rate(turn)
 
     def _our_end_to_end(self, players: Players, batches: Batches) -> float:
-        with Run(self.scratch / "run", asdict(players.config), fresh=True) as run:
+        run = Run(self.scratch / "run", asdict(players.config), fresh=True)
+        with run, open(self.scratch / "bar.txt", "w") as bar, redirect_stderr(bar):
             loop = Loop(players, batches, run, None)
             loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
             loop.resume()

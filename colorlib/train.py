@@ -434,7 +434,8 @@ def explain(error: RuntimeError, config: TrainConfig) -> str | None:
         smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
         return f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-        return f"torch.compile fails here; take compile none. It says: {error!s:.300}"
+        said = " ".join(str(error).split())
+        return f"torch.compile fails here; take compile none. It says: {said:.300}"
     return None
 
 

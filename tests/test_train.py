@@ -675,7 +675,7 @@ class TestCompiled:
         assert compiled.generator.state_dict().keys() == plain.generator.state_dict().keys()
         for one, other in zip(plain.history, compiled.history, strict=True):
             for name in Loop.LOSSES:
-                assert one[name] == pytest.approx(other[name], rel=1e-3)
+                assert one[name] == (other[name] and pytest.approx(other[name], rel=1e-3))
         assert type(load_generator(tmp_path / "generator.safetensors")) is type(plain.generator)
 
     def test_where_it_fails_the_run_says_what_to_do(self, monkeypatch):
@@ -829,7 +829,7 @@ class TestOnAGPU:
         compiled = interrupted_at(small(recipe, **options, compile=mode), dataset, tmp_path, 4)
         for one, other in zip(plain.history, compiled.history, strict=True):
             for name in Loop.LOSSES:
-                assert one[name] == pytest.approx(other[name], rel=0.05)
+                assert one[name] == (other[name] and pytest.approx(other[name], rel=0.05))
 
     def test_it_starts_near_the_cpu(self):
         losses = []
