@@ -86,7 +86,7 @@ def test_a_lesson_that_is_not_there_leaves_its_minutes(course):
 
 def small_course():
     """One lesson of 10 minutes' reading: sections of 30, 10 (within the first) and 20 letters."""
-    cells = [new_markdown_cell("# A"), new_markdown_cell(f"## One\n{'a' * 29}\n### Two\n{'b' * 8}")]
+    cells = [new_markdown_cell("# A"), new_markdown_cell(f"## One\n{'a' * 28}\n### Two\n{'b' * 8}")]
     for number, minutes in ((1, 5), (2, 12)):
         cells += [
             new_markdown_cell(f"### Exercise {number} · ●○○ · {minutes} min · Add\nnot counted"),
