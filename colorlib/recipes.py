@@ -34,18 +34,19 @@ class TrainConfig:
     generator_width: int = 32  # channels
     discriminator: Literal["image", "patch"] = "patch"  # one score a picture, or one a patch
     discriminator_width: int = 16  # channels of the patch discriminator's first layer
-    discriminator_layers: int = 3  # strided layers of the patch discriminator: it sees 70 pixels
+    discriminator_layers: int = 2  # strided layers of the patch discriminator: it sees 34 pixels
     discriminator_norm: Literal["batch", "none"] = "none"  # see `PatchDiscriminator`
 
     adversarial: Literal["bce", "lsgan", "hinge", "wgan_gp", "none"] = "bce"
     reconstruction: Literal["l1", "l2", "none"] = "l1"
-    lambda_reconstruction: float = 40.0  # weight of the reconstruction beside the adversarial loss
+    lambda_reconstruction: float = 60.0  # weight of the reconstruction beside the adversarial loss
     lambda_penalty: float = 10.0  # weight of WGAN-GP's penalty, as in the paper
 
-    warm_up: float = 0.65  # share of the budget in which G learns the reconstruction alone
+    warm_up: float = 0.72  # share of the budget in which G learns the reconstruction alone
     warm_up_learning_rate: float = 4e-3  # Adam's step while it does
-    learning_rate: float = 5e-4  # Adam's step of G while they play
-    d_learning_rate: float = 2e-3  # and that of D
+    d_head_start: float = 0.15  # share of the warm-up, its end, in which D already learns
+    learning_rate: float = 1e-3  # Adam's step of G while they play
+    d_learning_rate: float = 1e-3  # and that of D
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
     is_annealed: bool = True  # the learning rate falls to 0 along a cosine, in each stage
     d_every: int = 1  # D learns on every d_every-th step
@@ -73,6 +74,8 @@ class TrainConfig:
             raise ValueError("nothing to learn: adversarial and reconstruction are both none")
         if not 0 <= self.warm_up <= 1 or (self.warm_up and self.reconstruction == "none"):
             raise ValueError("warm_up must be a share from 0 to 1, and needs a reconstruction")
+        if not 0 <= self.d_head_start <= 1:
+            raise ValueError(f"d_head_start must be from 0 to 1, got {self.d_head_start}")
         if self.size % 16 or self.size < 32:
             raise ValueError(f"size must be a multiple of 16, from 32 on; got {self.size}")
         has_norm = self.discriminator == "image" or self.discriminator_norm == "batch"
@@ -107,6 +110,7 @@ PIX2PIX = replace(
     warm_up=0.0,
     learning_rate=2e-4,
     d_learning_rate=2e-4,
+    discriminator_layers=3,
     discriminator_norm="batch",
 )
 RECIPES: dict[str, TrainConfig] = {

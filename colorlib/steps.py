@@ -43,6 +43,7 @@ class Players:
             self.discriminator = self._place(discriminator or make_discriminator(config))
             self.optimizer_d = self._adam(self.discriminator, config.d_learning_rate, config.betas)
         self.is_warming_up = config.warm_up > 0
+        self.has_head_start = False  # whether D learns although they do not play yet
         self.optimizer_g = self._generator_optimizer()
         self.dtype = choose_precision(config.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
@@ -70,9 +71,13 @@ class Players:
         self.optimizer_g = self._generator_optimizer()
 
     def anneal(self, share: float) -> None:
-        """Set the learning rates for a stage of which this share (0..1) has passed."""
+        """Set the learning rates for a stage of which this share (0..1) has passed.
+
+        D's falls in the game alone: it has its full rate while it gets its head start.
+        """
         factor = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0))
-        for optimizer in filter(None, (self.optimizer_g, self.optimizer_d)):
+        optimizer_d = None if self.is_warming_up else self.optimizer_d
+        for optimizer in filter(None, (self.optimizer_g, optimizer_d)):
             optimizer.param_groups[0]["lr"] = factor * optimizer.defaults["lr"]
 
     def autocast(self) -> torch.autocast:
@@ -197,8 +202,8 @@ def frozen(network: nn.Module) -> Iterator[None]:
 def train_step(players: Players, L: Tensor, real_ab: Tensor, step: int) -> dict[str, Tensor]:
     """One batch: D's turn, then G's, as the schedule has it; `step` counts from 1."""
     config, losses, fake_ab = players.config, {}, None
-    is_d_turn = players.discriminator is not None and not players.is_warming_up
-    is_d_turn = is_d_turn and step % config.d_every == 0
+    may_learn = players.has_head_start or not players.is_warming_up
+    is_d_turn = players.discriminator is not None and may_learn and step % config.d_every == 0
     is_g_turn = step % config.g_every == 0 or players.is_warming_up
     if config.share_forward and is_d_turn and is_g_turn:
         with players.autocast():

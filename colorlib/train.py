@@ -239,6 +239,7 @@ class Loop:
         share, warm_up = self.share(), self.config.warm_up
         if self.players.is_warming_up and share >= warm_up and warm_up < 1:
             self.players.end_warm_up()
+        self.players.has_head_start = share >= warm_up * (1 - self.config.d_head_start)
         if self.config.is_annealed:
             stage = (0.0, warm_up) if self.players.is_warming_up else (warm_up, 1.0)
             self.players.anneal((share - stage[0]) / (stage[1] - stage[0]))
@@ -316,7 +317,8 @@ class Loop:
     def end_epoch(self) -> None:
         """See whether D still can tell real from fake; save, and show the samples."""
         self.flush()
-        rows = [row for row in self.history[-len(self.batches) :] if row["d_real"] is not None]
+        rows = self.history[-len(self.batches) :]
+        rows = [row for row in rows if row["stage"] == "game" and row["d_real"] is not None]
         if rows:
             real, fake = (sum(row[d] for row in rows) / len(rows) for d in ("d_real", "d_fake"))
             self.is_balanced = max(abs(real - 0.5), abs(fake - 0.5)) < self.config.equilibrium

@@ -305,7 +305,7 @@ def interrupted_at(config, dataset, out, *stops):
 class TestARun:
     @pytest.mark.parametrize("recipe", ["warm", "tutorial", "wgan_gp"])
     def test_stopping_after_any_step_and_resuming_changes_no_bit(self, recipe, tmp_path):
-        config = small(recipe, epochs=2)
+        config = small(recipe, epochs=2, d_head_start=0.5)
         dataset = Pictures(10, config.size)
         whole = train(config, dataset, tmp_path / "whole")
         for stop in range(1, 6):
@@ -546,6 +546,7 @@ class TestFailures:
             ({"steps": 0}, "one budget above 0"),
             ({"adversarial": "none", "reconstruction": "none"}, "nothing to learn"),
             ({"warm_up": 1.5}, "a share from 0 to 1"),
+            ({"d_head_start": -0.1}, "d_head_start must be from 0 to 1"),
             ({"reconstruction": "none"}, "needs a reconstruction"),
             ({"batch": 0}, "batch must be 1 or more"),
             ({"discriminator_layers": 0}, "discriminator_layers must be 1 or more"),
@@ -608,6 +609,27 @@ def test_the_learning_rate_is_annealed_in_each_stage():
     assert rates[6] == pytest.approx(1e-4)
     assert rates[8] == pytest.approx(1e-4 / 2)
     assert players.optimizer_d.param_groups[0]["lr"] == pytest.approx(3 * rates[-1])
+
+
+def test_toward_the_end_of_the_warm_up_d_gets_a_head_start():
+    """Of 10 steps 6 warm up, and in the last third of those D learns, at its full rate."""
+    config = small("warm", steps=10, warm_up=0.6, d_head_start=1 / 3)
+    players = Players(config)
+    loop = Loop(players, Batches(Pictures(8), config, players.device), None, None)
+    loop.resume()
+    learned, rates = [], []
+    while not loop.is_done():
+        before = weights(players.discriminator)
+        loop.take_step()
+        after = weights(players.discriminator)
+        learned.append(any(not torch.equal(before[name], after[name]) for name in before))
+        rates.append(players.optimizer_d.param_groups[0]["lr"])
+    assert learned == [False] * 4 + [True] * 6
+    assert rates[:6] == [config.d_learning_rate] * 6 and rates[-1] < rates[5]
+    loop.flush()
+    for row in loop.history:
+        assert (row["d_real"] is not None) == (row["step"] > 4)
+        assert (row["loss_adversarial"] is not None) == (row["stage"] == "game")
 
 
 def test_every_recipe_trains_a_little():

@@ -50,9 +50,9 @@ class Matrix:
     """Which recipes."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Which seeds."""
-    lambdas: tuple[float, ...] = (0.0, 10.0, 120.0, 400.0)
+    lambdas: tuple[float, ...] = (0.0, 15.0, 240.0)
     """`warm` is also trained with these weights of its reconstruction, on two seeds."""
-    seconds: float = 90.0
+    seconds: float = 96.0
     """How long each run trains."""
     runs: Path = ROOT / "runs" / "recipes"
     """Where the runs' folders lie."""
@@ -78,7 +78,7 @@ class Matrix:
             "runs": results,
         }
         write_json(self.out / "scenes.json", table)
-        put_between(self.readme, "recipes", recipes_table(table))
+        put_between(self.readme, "recipes", f"{conditions(table)}\n\n{recipes_table(table)}")
         self.record_brown(data)
 
     def learn(
@@ -154,6 +154,17 @@ class Matrix:
 def show(row: dict) -> str:
     """A row of metrics in one line."""
     return ", ".join(f"{COLUMNS[name]} {row[name]:.2f}" for name in METRICS)
+
+
+def conditions(results: dict) -> str:
+    """How the content of scenes.json was measured, in a sentence."""
+    facts, seeds = results["environment"], {run["seed"] for run in results["runs"]}
+    where = f"{facts['device']}, {facts['system']}, torch {facts['torch']}"
+    return (
+        f"Each run trained for {results['seconds']:g} seconds ({where}); mean ± standard deviation "
+        f"over {len(seeds)} seeds. “Committed” is the share of the balloons' pixels that are "
+        "decidedly red or blue."
+    )
 
 
 def recipes_table(results: dict, style: str = "github") -> str:
