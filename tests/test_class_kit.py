@@ -11,6 +11,7 @@ from colorlib.lesson.class_kit import (
     exercises,
     glossary,
     key_terms,
+    lengths,
     load,
     options,
     page,
@@ -57,8 +58,8 @@ def test_the_plan_names_only_what_the_lessons_have(course):
                 continue
             assert number in lessons or number in UNWRITTEN, f"there is no lesson {number}"
             if number in lessons:
-                sections = [part.get("section"), *re.findall(r"\*(.+?)\*", part.get("read", ""))]
-                assert {*filter(None, sections)} <= headings(lessons[number]), part
+                sections = {*part.get("read", []), *filter(None, [part.get("section")])}
+                assert sections <= headings(lessons[number]), part
                 numbers = {each.number for each in exercises(lessons[number])}
                 assert set(part.get("exercises", [])) <= numbers, part
 
@@ -80,27 +81,39 @@ def test_a_lesson_that_is_not_there_leaves_its_minutes(course):
     assert page.count("not in your copy of the course") >= len(steps) > 0
     assert not any(step["what"] in page for step in steps)
     assert "- Lesson 09" not in page
+    assert "- Lesson 09" in session_page(6, last, course)
 
 
-def test_minutes_run_through_and_homework_is_added_up():
-    cells = []
+def small_course():
+    """One lesson of 10 minutes' reading: sections of 30, 10 (within the first) and 20 letters."""
+    cells = [new_markdown_cell("# A"), new_markdown_cell(f"## One\n{'a' * 28}\n### Two\n{'b' * 8}")]
     for number, minutes in ((1, 5), (2, 12)):
         cells += [
-            new_markdown_cell(f"### Exercise {number} · ●○○ · {minutes} min · Add"),
+            new_markdown_cell(f"### Exercise {number} · ●○○ · {minutes} min · Add\nnot counted"),
             new_code_cell("..."),
             new_code_cell("1", metadata={"tags": ["solution"]}),
         ]
-    course = [(Lesson("00_a", "00", "A", "?", "？", 1, 17, "?"), new_notebook(cells=cells))]
-    step = {"lesson": "00", "section": "S", "how": "pairs", "what": "they add"}
+    cells += [new_markdown_cell(f"## Three\n{'c' * 19}"), new_markdown_cell("## For teachers\nno")]
+    return [(Lesson("00_a", "00", "A", "?", "？", 12, 17, "?"), new_notebook(cells=cells))]
+
+
+def test_text_is_measured_by_headings():
+    [(_, notebook)] = small_course()
+    assert lengths(notebook) == {"One": 40, "Two": 10, "Three": 20, "": 60}
+
+
+def test_minutes_run_through_and_homework_is_added_up():
+    step = {"lesson": "00", "section": "One", "how": "pairs", "what": "they add"}
     words = dict.fromkeys(("title", "goal", "question", "answer", "short", "quick"), "-")
     session = words | {
         "prepare": ["print"],
         "step": [{"minutes": 10} | step, {"minutes": 35} | step],
+        "home": [{"lesson": "00", "exercises": [1, 2], "read": ["Two", "Three"], "also": "Rest."}],
     }
-    session["home"] = [{"lesson": "00", "exercises": [1, 2], "read": "all."}]
-    made = session_page(1, session, course)
-    assert "| 0–10 | 00 · S | pairs | they add |\n| 10–45 | 00 · S" in made
-    assert "- Lesson 00: exercises 1 (Add), 2 (Add), 17 min. Read all." in made
+    made = session_page(1, session, small_course())
+    assert "| 0–10 | 00 · One | pairs | they add |\n| 10–45 | 00 · One" in made
+    assert "**At home** (23 min)" in made, "half of the text, 6 minutes, and both exercises"
+    assert "read *Two*, *Three* (6 min); exercises 1 (Add), 2 (Add), 17 min. Rest.\n" in made
 
 
 # --- guide and answers ---

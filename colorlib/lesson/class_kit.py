@@ -62,6 +62,7 @@ a {{ color: #0b5394; }}
 </body>
 </html>
 """
+Course = list[tuple[Lesson, NotebookNode]]
 
 
 class Exercise(NamedTuple):
@@ -73,9 +74,6 @@ class Exercise(NamedTuple):
     title: str
     text: str
     solution: str
-
-
-Course = list[tuple[Lesson, NotebookNode]]
 
 
 def build(out: Path = KIT) -> None:
@@ -91,6 +89,7 @@ def build(out: Path = KIT) -> None:
         "project": (TEXTS / "project.md").read_text("utf-8"),
         "glossary": glossary(course),
     }
+    out.mkdir(parents=True, exist_ok=True)
     for lesson, notebook in course:
         write(without_solutions(notebook), out / "notebooks" / f"{lesson.name}.ipynb")
     for name, text in texts.items():
@@ -142,6 +141,20 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
     return found
 
 
+def lengths(notebook: NotebookNode) -> dict[str, int]:
+    """Characters of text under each heading, exercises left out, and "" for all of them."""
+    texts = [cell.source for cell in notebook.cells[:-1] if cell.cell_type == "markdown"]
+    parts = re.split(r"^(##|###) (.+)$", "\n".join(texts), flags=re.MULTILINE)[1:]
+    found, section = defaultdict(int), ""
+    for level, heading, text in zip(parts[::3], parts[1::3], parts[2::3]):
+        if level == "##":
+            section = heading
+        if not heading.startswith("Exercise "):
+            for counted in {heading, section, ""}:
+                found[counted] += len(text)
+    return found
+
+
 def objectives(notebook: NotebookNode) -> str:
     """What a learner will be able to do after the lesson, as a list."""
     first = notebook.cells[0].source
@@ -180,7 +193,7 @@ def guide(course: Course) -> str:
 
 def session_page(number: int, session: dict, course: Course) -> str:
     """One session: goal, preparation, 45 minutes, homework, and what to do with more or less."""
-    lessons = {lesson.number: notebook for lesson, notebook in course}
+    lessons = {lesson.number: (lesson, notebook) for lesson, notebook in course}
     rows, begin = ["| minutes | lesson | how | what |", "|---|---|---|---|"], 0
     for step in session["step"]:
         end, where, what = begin + step["minutes"], "", step["what"]
@@ -190,7 +203,11 @@ def session_page(number: int, session: dict, course: Course) -> str:
                 what = "This lesson is not in your copy of the course: use the time for questions."
         rows.append(f"| {begin}–{end} | {where} | {step['how']} | {what} |")
         begin = end
-    home = [part for part in session["home"] if part["lesson"] in lessons]
+    home = [
+        homework(part, *lessons[part["lesson"]])
+        for part in session["home"]
+        if part["lesson"] in lessons
+    ]
     return "\n\n".join(
         [
             f"### Session {number} · {session['title']}",
@@ -198,19 +215,30 @@ def session_page(number: int, session: dict, course: Course) -> str:
             "**Prepare**\n\n" + "\n".join(f"- {line}" for line in session["prepare"]),
             "\n".join(rows),
             f"**To close:** {session['question']} *A good answer:* {session['answer']}",
-            "**At home**\n\n" + "\n".join(homework(part, lessons[part["lesson"]]) for part in home),
+            f"**At home** ({sum(minutes for minutes, _ in home)} min)\n\n"
+            + "\n".join(line for _, line in home),
             f"**Short of time:** {session['short']} **The class is quick:** {session['quick']}",
         ]
     )
 
 
-def homework(part: dict, notebook: NotebookNode) -> str:
-    """One line of homework; the exercises' minutes are those on their cards."""
+def homework(part: dict, lesson: Lesson, notebook: NotebookNode) -> tuple[int, str]:
+    """Minutes and text of the homework in one lesson.
+
+    The exercises' minutes are those on their cards; the lesson's minutes of reading are shared out
+    by the length of the text.
+    """
     chosen = [each for each in exercises(notebook) if each.number in part["exercises"]]
     named = ", ".join(f"{each.number} ({each.title})" for each in chosen)
     word = "exercise" if len(chosen) == 1 else "exercises"
-    minutes = sum(each.minutes for each in chosen)
-    return f"- Lesson {part['lesson']}: {word} {named}, {minutes} min. Read {part['read']}"
+    practice = sum(each.minutes for each in chosen)
+    share = sum(lengths(notebook)[heading] for heading in part["read"]) / lengths(notebook)[""]
+    reading = round(share * lesson.reading)
+    sections = ", ".join(f"*{heading}*" for heading in part["read"])
+    line = (
+        f"- Lesson {lesson.number}: read {sections} ({reading} min); {word} {named}, {practice} min"
+    )
+    return reading + practice, f"{line}. {part.get('also', '')}".rstrip()
 
 
 def lesson_notes(lesson: Lesson, notebook: NotebookNode) -> str:
