@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := -c constraints.txt -e ".[course,test]"
+INSTALL_SITE := -c constraints.txt -e ".[course,test,site]"
 COURSE := runs/course
 
 # The kernel is .venv's own, also where another one is registered under the same name.
@@ -14,7 +15,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab test lint notebooks student recipes trust
+.PHONY: help course lab test lint notebooks student site recipes trust
 
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -69,6 +70,17 @@ notebooks: .venv/.installed ## Execute every notebook in place (laptop profile),
 
 student: .venv/.installed ## Derive the copies without solutions into build/student/
 	@$(BIN)/python -m colorlib.lesson.notebooks student
+
+# Only the web pages need Sphinx, so only `make site` installs it.
+.venv/.site: .venv/.installed
+	@echo "==> Adding Sphinx to .venv"
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(INSTALL_SITE) \
+	  || $(BIN)/python -m pip install --quiet $(INSTALL_SITE)
+	@touch $@
+
+site: .venv/.site ## Build the web pages into build/site/ from the notebooks as committed
+	@echo "==> Building the web pages"
+	@$(BIN)/python -m colorlib.lesson.site
 
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"

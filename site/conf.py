@@ -16,6 +16,7 @@ nb_execution_mode = "off"  # the pages show what is committed
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
+highlight_language = "none"
 default_role = "code"  # docstrings are written as Markdown: `name`
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -31,12 +32,21 @@ html_show_sphinx = False
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
+# Whoever has no mouse scrolls a box with the arrow keys, once it can have the focus.
+SCROLL = """
+const focusable = () => document.querySelectorAll(
+  "pre, .table-wrapper, div.math, .text_html").forEach(box => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; });
+for (const event of ["load", "resize", "toggle"]) addEventListener(event, focusable, true);
+"""
+
 
 def setup(app: Sphinx) -> None:
     """Tell Sphinx about formulas, pictures, docstrings and languages."""
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
     app.connect("doctree-read", describe_pictures)
     app.connect("autodoc-process-docstring", mend_docstring, priority=400)  # before napoleon
+    app.add_js_file(None, body=SCROLL)
     app.connect("html-page-context", name_language)
 
 
@@ -46,7 +56,9 @@ def formula(translator: HTML5Translator, node: math | math_block) -> None:
     docutils 0.22 reads \tfrac12 as 12 over what follows, so its digits get braces.
     """
     latex = re.sub(r"(frac)\s*(\d)\s*(\d)", r"\1{\2}{\3}", node.astext())
-    translator.body.append(tex2mathml(latex, as_block=isinstance(node, math_block)))
+    is_block = isinstance(node, math_block)
+    html = tex2mathml(latex, as_block=is_block)
+    translator.body.append(f'<div class="math">{html}</div>' if is_block else html)
     raise SkipNode
 
 

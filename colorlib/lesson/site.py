@@ -8,9 +8,10 @@ Sphinx and myst-nb do the work, offline, configured in site/conf.py; `make site`
 calls to other servers.
 """
 
-import io
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from html.parser import HTMLParser
@@ -46,6 +47,14 @@ MODULE = """\
    :members:
    :member-order: bysource
 """
+# What Sphinx, furo and myst-nb write against the rules of screen readers, and how it should be.
+MENDS = {
+    r'<p class="caption" role="heading"': r'\g<0> aria-level="2"',
+    r'<summary aria-label="Toggle hidden content">': "<summary>",
+    r'<dd>(<em class="sig-param">.*</em>,)</dd>': r"<li>\1</li>",  # a list, but of what?
+    r"<dl>(?=\s*<li>)": "<ul>",
+    r"(</li>\s*)</dl>": r"\1</ul>",
+}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 BADGE = re.compile(r"^\[!\[Open in Colab\]\(.*?\)\]\((.*)\)$", re.MULTILINE)
 CHINESE_PART = re.compile(r"^\*\*中文\*\*.*?(?=^\*\*Key terms\*\*)", re.MULTILINE | re.DOTALL)
@@ -87,7 +96,7 @@ def prepare(source: Path) -> None:
 def lesson_page(name: str, notebook: NotebookNode, source: Path) -> NotebookNode:
     """Make a lesson into a page: solutions and imports folded, links to pages of the site."""
     page = deepcopy(notebook)
-    page.metadata.setdefault("language_info", {})["pygments_lexer"] = "ipython3"  # knows %pip
+    page.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # knows %pip
     for cell in page.cells:
         if cell.cell_type == "code":
             fold(cell)
@@ -139,7 +148,9 @@ def readme_pages(source: Path, modules: list[str]) -> dict[str, str]:
         "The package": [f"modules/colorlib.{module}" for module in modules],
     }
     trees = [CONTENTS.format(caption=c, pages="\n".join(p)) for c, p in contents.items()]
-    ways_in = f"**[Start with the first lesson]({names()[0]}.ipynb)** · [Run it yourself](project.md)"
+    ways_in = (
+        f"**[Start with the first lesson]({names()[0]}.ipynb)** · [Run it yourself](project.md)"
+    )
     return {**pages, "index.md": "\n".join([start, ways_in, "", *lessons, *trees])}
 
 
@@ -173,15 +184,18 @@ def relink(text: str, folder: Path, source: Path) -> str:
 
 
 def build(source: Path, site: Path) -> list[str]:
-    """Build the pages anew, and return what Sphinx warns of."""
-    from sphinx.application import Sphinx  # only `make site` installs it
-    from sphinx.util.console import strip_escape_sequences
-
+    """Build the pages anew, and return what Sphinx complains of."""
     shutil.rmtree(site, ignore_errors=True)
-    folders = source, CONFIGURATION, site, source / ".doctrees"
-    warnings = io.StringIO()
-    Sphinx(*folders, "html", status=None, warning=warnings, parallel=2).build()
-    return strip_escape_sequences(warnings.getvalue()).splitlines()
+    options = ["--quiet", "--no-color", "--jobs=auto", f"--conf-dir={CONFIGURATION}"]
+    folders = [f"--doctree-dir={source / '.doctrees'}", source, site]
+    command = [sys.executable, "-m", "sphinx", *options, *folders]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    for path in site.rglob("*.html"):
+        page = path.read_text("utf-8")
+        for fault, mended in MENDS.items():
+            page = re.sub(fault, mended, page)
+        path.write_text(page, "utf-8")
+    return done.stderr.splitlines()
 
 
 # --- what would trouble a reader ---
