@@ -34,7 +34,7 @@ README = f"""\
 
 ## Commands
 
-See [the license](LICENSE), [a lesson](notebooks/{FIRST}.ipynb) and [a site](https://example.org/x).
+See [the license](LICENSE), [the data](data/README.md), [a lesson](notebooks/{FIRST}.ipynb) and [a site](https://example.org/x).
 
 ## The lessons
 
@@ -92,6 +92,7 @@ def make_course(folder, monkeypatch):
     (folder / "README.md").write_text(README, "utf-8")
     (folder / "LICENSE").write_text("free", "utf-8")
     (folder / "data").mkdir()
+    (folder / "data" / "README.md").write_text("none", "utf-8")
     Image.new("RGB", (9, 9), "red").save(folder / "data" / "picture.png")
     for name, following in ((FIRST, f"{SECOND}.ipynb"), (SECOND, f"{FIRST}.ipynb")):
         notebooks.write(lesson(name, following), folder / "notebooks" / f"{name}.ipynb")
@@ -130,7 +131,8 @@ def test_the_readme_becomes_two_pages(course):
     assert "![Two balloons](images/picture.png)" in index
     assert (course / "source" / "images" / "picture.png").exists()
     assert "## Commands" in project and "## Commands" not in index
-    assert f"[the license](https://github.com/{REPOSITORY}/blob/main/LICENSE)" in project
+    for link in ("[the license]({}/LICENSE)", "[the data]({}/data/README.md)"):
+        assert link.format(f"https://github.com/{REPOSITORY}/blob/main") in project
     assert "[a site](https://example.org/x)" in project
     assert not (course / "source" / "chinese.md").exists()
 

@@ -7,6 +7,7 @@ widgets     controls that redraw a figure, and still pictures where nobody can m
 checks      instant checks of the exercises, one module a lesson
 notebooks   execute the notebooks, stamp them, derive the learners' copies
 anatomy     what every lesson must have
+site        the course as web pages
 recipes     all recipes side by side, for the tables
 recordings  runs that went wrong on purpose, for lesson 07
 

@@ -51,7 +51,7 @@ MODULE = """\
 MENDS = {
     r'<p class="caption" role="heading"': r'\g<0> aria-level="2"',
     r'<summary aria-label="Toggle hidden content">': "<summary>",
-    r'<dd>(<em class="sig-param">.*</em>,)</dd>': r"<li>\1</li>",  # a list, but of what?
+    r'<dd>(<em class="sig-param">.*</em>,)</dd>': r"<li>\1</li>",  # terms of no <dt>
     r"<dl>(?=\s*<li>)": "<ul>",
     r"(</li>\s*)</dl>": r"\1</ul>",
 }
@@ -163,19 +163,19 @@ def relink(text: str, folder: Path, source: Path) -> str:
         source: what Sphinx reads; pictures are copied into its folder `images`.
     """
 
+    root = notebooks.FOLDER.parent.resolve()
+
     def lead(link: re.Match) -> str:
-        path, hash_mark, anchor = link[1].partition("#")
+        path, *anchor = link[1].split("#")
         file = (folder / path).resolve()
-        if urlsplit(link[1]).scheme or not file.is_file():  # a dead one is left for Sphinx to find
+        if urlsplit(link[1]).scheme or not path or not file.exists():  # Sphinx finds dead ones
             return link[0]
+        name = file.relative_to(root).as_posix()
         if file.suffix in PICTURES:
             shutil.copy(file, source / "images")
             return f"](images/{file.name})"
-        if file.suffix == ".ipynb":
-            return f"]({file.name}{hash_mark}{anchor})"
-        if file.name in PAGES:
-            return f"]({PAGES[file.name]}{hash_mark}{anchor})"
-        return f"]({ONLINE}/{file.relative_to(notebooks.FOLDER.parent).as_posix()})"
+        page = file.name if file.suffix == ".ipynb" else PAGES.get(name)
+        return "](" + "#".join([page or f"{ONLINE}/{name}", *anchor]) + ")"
 
     return LINK.sub(lead, text)
 
