@@ -162,7 +162,6 @@ def relink(text: str, folder: Path, source: Path) -> str:
         folder: what its links are relative to.
         source: what Sphinx reads; pictures are copied into its folder `images`.
     """
-
     root = notebooks.FOLDER.parent.resolve()
 
     def lead(link: re.Match) -> str:
