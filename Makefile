@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := -c constraints.txt -e ".[course,test]"
+INSTALL_SITE := -c constraints.txt -e ".[course,test,site]"
 COURSE := runs/course
 OLDEST := build/oldest
 
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 test trust: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab test lint notebooks student class publish recipes bench trust test-oldest
+.PHONY: help course lab test lint notebooks student class site publish recipes bench trust test-oldest
 
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -76,6 +77,17 @@ class: .venv/.installed ## Build the class kit: teacher's guide, plan, answers, 
 
 publish: .venv/.installed ## Stamp the address on GitHub into every file: make publish REPO=owner/name
 	@$(BIN)/python -m colorlib.lesson.publish # make exports REPO
+
+# Only the web pages need Sphinx, so only `make site` installs it.
+.venv/.site: .venv/.installed
+	@echo "==> Adding Sphinx to .venv"
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(INSTALL_SITE) \
+	  || $(BIN)/python -m pip install --quiet $(INSTALL_SITE)
+	@touch $@
+
+site: .venv/.site ## Build the web pages into build/site/ from the notebooks as committed
+	@echo "==> Building the web pages"
+	@$(BIN)/python -m colorlib.lesson.site
 
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"

@@ -47,6 +47,7 @@ def test_conda_environment_has_the_same_requirements():
     assert pip == "pip"
     assert from_pip == {"pip": ["-e ."]}
     wanted = {f"{CONDA_NAMES.get(r.name, r.name)}{r.specifier}" for r in REQUIREMENTS}
+    wanted -= set(EXTRAS["site"])  # pip adds them for whoever builds the web pages
     assert set(packages) == wanted
 
 
@@ -57,7 +58,8 @@ def test_every_requirement_is_pinned_within_its_bounds():
 
 
 def test_only_what_is_needed_is_pinned():
-    pinned = constraints()
+    # what only `make site` installs can be judged where it is installed
+    pinned = {name: number for name, number in constraints().items() if installed(name)}
     if any(installed(name) != pinned[name] for name in pinned):
         pytest.skip("this is not the pinned environment")
     assert set(pinned) <= {name for name, _ in closure([*REQUIREMENTS, Requirement("uv")])}

@@ -9,6 +9,7 @@ notebooks   execute the notebooks, stamp them, derive the learners' copies
 anatomy     what every lesson must have
 class_kit   what a teacher needs, from the same notebooks
 publish     one address on GitHub in every file that tells it
+site        the course as web pages
 recipes     all recipes side by side, for the tables
 recordings  runs that went wrong on purpose, for lesson 07
 

@@ -1,0 +1,97 @@
+"""How Sphinx makes the web pages; `make site` calls it through colorlib/lesson/site.py."""
+
+import re
+
+from docutils.nodes import SkipNode, document, image, math, math_block
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
+project = html_title = "colorlib"
+copyright = "the authors of colorlib. Code: MIT. Text and figures: CC BY 4.0"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["downloads"]
+
+nb_execution_mode = "off"  # the pages show what is committed
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+highlight_language = "none"
+default_role = "code"  # docstrings are written as Markdown: `name`
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+add_module_names = False
+maximum_signature_line_length = 88
+
+html_theme = "furo"
+html_math_renderer = "mathml"
+html_static_path = ["style.css"]
+html_css_files = ["style.css"]
+html_copy_source = False
+html_show_sphinx = False
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+
+# Whoever has no mouse scrolls a box with the arrow keys, once it can have the focus.
+SCROLL = """
+const focusable = () => document.querySelectorAll(
+  "pre, .table-wrapper, div.math, .text_html").forEach(box => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; });
+for (const event of ["load", "resize", "toggle"]) addEventListener(event, focusable, true);
+"""
+
+
+def setup(app: Sphinx) -> None:
+    """Tell Sphinx about formulas, pictures, docstrings and languages."""
+    app.add_html_math_renderer("mathml", (formula, None), (formula, None))
+    app.connect("doctree-read", describe_pictures)
+    app.connect("autodoc-process-docstring", mend_docstring, priority=400)  # before napoleon
+    app.add_js_file(None, body=SCROLL)
+    app.connect("html-page-context", name_language)
+
+
+def formula(translator: HTML5Translator, node: math | math_block) -> None:
+    r"""Write a formula as MathML, which browsers and screen readers know: no script, no fonts.
+
+    docutils 0.22 reads \tfrac12 as 12 over what follows, so its digits get braces.
+    """
+    latex = re.sub(r"(frac)\s*(\d)\s*(\d)", r"\1{\2}{\3}", node.astext())
+    is_block = isinstance(node, math_block)
+    html = tex2mathml(latex, as_block=is_block)
+    translator.body.append(f'<div class="math">{html}</div>' if is_block else html)
+    raise SkipNode
+
+
+def describe_pictures(app: Sphinx, page: document) -> None:
+    """Give a figure its alternative text, which `figures.show` also stores as plain text."""
+    for picture in page.findall(image):
+        kinds = picture.parent.parent
+        if kinds.get("nb_element") == "mime_bundle":
+            plain = [kind for kind in kinds if kind["mime_type"] == "text/plain"]
+            picture["alt"] = " ".join(plain[0].astext().split()) if plain else ""
+
+
+def mend_docstring(app: Sphinx, *args: object) -> None:
+    """Bring a docstring into the form that napoleon and docutils take.
+
+    An indented block keeps its lines, |x| is no substitution, and each result that a function
+    returns has a paragraph.
+    """
+    lines, section = args[-1], ""
+    for number, line in enumerate(lines):
+        section = line if re.fullmatch(r"[A-Z]\w+:", line) else section
+        blank, following = [*lines[number + 1 : number + 3], "", ""][:2]
+        if line.endswith(":") and not blank and following.startswith("    "):
+            line += ":"
+        if section == "Returns:" and line.startswith(8 * " "):
+            line = line[4:]
+        elif section == "Returns:" and line.startswith(4 * " ") and lines[number - 1] != section:
+            line = "\n" + line
+        lines[number] = re.sub(r"\|(?=\S)", r"\|", line)
+    lines[:] = "\n".join(lines).split("\n")
+
+
+def name_language(app: Sphinx, name: str, template: str, context: dict, page: document) -> None:
+    """Tell browsers that the Chinese page is Chinese."""
+    if name == "chinese":
+        context["language"] = "zh-Hans"
