@@ -75,9 +75,6 @@ student: .venv/.installed ## Derive the copies without solutions into build/stud
 class: .venv/.installed ## Build the class kit: teacher's guide, plan, answers, quiz, project, glossary
 	@$(BIN)/python -m colorlib.lesson.class_kit
 
-publish: .venv/.installed ## Stamp the address on GitHub into every file: make publish REPO=owner/name
-	@$(BIN)/python -m colorlib.lesson.publish # make exports REPO
-
 # Only the web pages need Sphinx, so only `make site` installs it.
 .venv/.site: .venv/.installed
 	@echo "==> Adding Sphinx to .venv"
@@ -88,6 +85,9 @@ publish: .venv/.installed ## Stamp the address on GitHub into every file: make p
 site: .venv/.site ## Build the web pages into build/site/ from the notebooks as committed
 	@echo "==> Building the web pages"
 	@$(BIN)/python -m colorlib.lesson.site
+
+publish: .venv/.installed ## Stamp the address on GitHub into every file: make publish REPO=owner/name
+	@$(BIN)/python -m colorlib.lesson.publish # make exports REPO
 
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"

@@ -47,7 +47,8 @@ def test_conda_environment_has_the_same_requirements():
     assert pip == "pip"
     assert from_pip == {"pip": ["-e ."]}
     wanted = {f"{CONDA_NAMES.get(r.name, r.name)}{r.specifier}" for r in REQUIREMENTS}
-    wanted -= set(EXTRAS["site"])  # pip adds them for whoever builds the web pages
+    # pip adds Sphinx for whoever builds the web pages
+    wanted -= set(EXTRAS["site"]) - set(EXTRAS["course"]) - set(EXTRAS["test"])
     assert set(packages) == wanted
 
 
@@ -157,9 +158,9 @@ def code_lines(path):
     return lines
 
 
-def test_the_core_has_at_most_2960_lines_of_code():
+def test_the_core_has_at_most_2970_lines_of_code():
     sizes = {path.name: len(code_lines(path)) for path in CORE}
-    assert sum(sizes.values()) <= 2960, sizes
+    assert sum(sizes.values()) <= 2970, sizes
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
