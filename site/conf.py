@@ -63,8 +63,12 @@ def formula(translator: HTML5Translator, node: math | math_block) -> None:
 
 
 def describe_pictures(app: Sphinx, page: document) -> None:
-    """Give a figure its alternative text, which `figures.show` also stores as plain text."""
+    """Give a figure its alternative text, which `figures.show` also stores as plain text.
+
+    A picture that has a scale becomes a link to itself, to be seen larger on a phone.
+    """
     for picture in page.findall(image):
+        picture["scale"] = 100
         kinds = picture.parent.parent
         if kinds.get("nb_element") == "mime_bundle":
             plain = [kind for kind in kinds if kind["mime_type"] == "text/plain"]

@@ -30,7 +30,8 @@ TITLE = """\
 README = f"""\
 # A course
 
-![Two balloons](data/picture.png)
+![Two
+balloons](data/picture.png)
 
 ## Commands
 

@@ -51,7 +51,7 @@ MODULE = """\
 MENDS = {
     r'<p class="caption" role="heading"': r'\g<0> aria-level="2"',
     r'<summary aria-label="Toggle hidden content">': "<summary>",
-    r'<dd>(<em class="sig-param">.*</em>,)</dd>': r"<li>\1</li>",  # terms of no <dt>
+    r'<dd>(<em class="sig-param">.*</em>,)</dd>': r"<li>\1</li>",  # no terms: a list
     r"<dl>(?=\s*<li>)": "<ul>",
     r"(</li>\s*)</dl>": r"\1</ul>",
 }
@@ -176,6 +176,7 @@ def relink(text: str, folder: Path, source: Path) -> str:
         page = file.name if file.suffix == ".ipynb" else PAGES.get(name)
         return "](" + "#".join([page or f"{ONLINE}/{name}", *anchor]) + ")"
 
+    text = re.sub(r"!\[[^\]]+", lambda alt: alt[0].replace("\n", " "), text)  # MyST joins the words
     return LINK.sub(lead, text)
 
 
@@ -185,7 +186,7 @@ def relink(text: str, folder: Path, source: Path) -> str:
 def build(source: Path, site: Path) -> list[str]:
     """Build the pages anew, and return what Sphinx complains of."""
     shutil.rmtree(site, ignore_errors=True)
-    options = ["--quiet", "--no-color", "--jobs=auto", f"--conf-dir={CONFIGURATION}"]
+    options = ["--quiet", "--no-color", f"--conf-dir={CONFIGURATION}"]
     folders = [f"--doctree-dir={source / '.doctrees'}", source, site]
     command = [sys.executable, "-m", "sphinx", *options, *folders]
     done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, encoding="utf-8")
