@@ -22,6 +22,7 @@ from colorlib import parallel
 from colorlib.cli import main
 from colorlib.color import rgb_to_L_ab
 from colorlib.files import Run, read_history
+from colorlib.lesson.toy_gan import one_thread
 from colorlib.losses import bce_discriminator, bce_generator
 from colorlib.steps import make_discriminator, make_generator
 from colorlib.train import Batches, Loop, train
@@ -79,6 +80,7 @@ CONFIGS = {
 
 
 def learn(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)  # more would add in another order
     with parallel.together():
         for name, config in CONFIGS.items():
             trained = train(config, Pictures(9, config.size), folder / name)
@@ -86,6 +88,7 @@ def learn(rank: int, folder: Path) -> None:
             torch.save(result, folder / f"{name} {rank}.pt")
 
 
+@one_thread()
 def halves_apart(config, dataset):
     """One process in which batch norm sees the two halves of each batch by themselves."""
     torch.manual_seed(config.seed)
