@@ -58,6 +58,12 @@ def test_every_requirement_is_pinned_within_its_bounds():
         assert pinned[requirement.name] in requirement.specifier, requirement
 
 
+def test_each_package_is_pinned_once():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    names = [line.split("==")[0] for line in lines if "==" in line]
+    assert len(names) == len(set(names)) == len(constraints())
+
+
 def test_only_what_is_needed_is_pinned():
     # what only `make site` installs can be judged where it is installed
     pinned = {name: number for name, number in constraints().items() if installed(name)}
