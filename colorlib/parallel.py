@@ -63,7 +63,10 @@ def together() -> Iterator[None]:
         distributed.init_process_group(backend, timeout=PATIENCE)
         yield
         distributed.destroy_process_group()  # after an error this would wait for the others
-    except RuntimeError as error:
+        signal.signal(signal.SIGTERM, previous)
+    except BaseException as error:
+        # torchrun ends this process as soon as another one has failed: first, say what happened
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
         raise ConnectionError(
@@ -71,8 +74,6 @@ def together() -> Iterator[None]:
             f"or not answered for {PATIENCE.seconds // 60} minutes; the same command goes on from "
             "the last checkpoint"
         ) from error
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _end(*_: object) -> None:

@@ -232,7 +232,7 @@ def test_the_other_says_so_and_what_was_saved_is_good(context, photos, tmp_path)
 
 @pytest.mark.whole
 def test_torchrun(photos, tmp_path):
-    """The command of the README: one run folder, one set of results; and a kill ends all."""
+    """The command of the README: one run folder, one set of results."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     run = [*torchrun, "-m", "colorlib", *TINY, "--data", str(photos)]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
