@@ -53,11 +53,13 @@ def setup(app: Sphinx) -> None:
 def formula(translator: HTML5Translator, node: math | math_block) -> None:
     r"""Write a formula as MathML, which browsers and screen readers know: no script, no fonts.
 
-    docutils 0.22 reads \tfrac12 as 12 over what follows, so its digits get braces.
+    docutils 0.22 reads \tfrac12 as 12 over what follows, so its digits get braces, and it leaves
+    no space in log x.
     """
     latex = re.sub(r"(frac)\s*(\d)\s*(\d)", r"\1{\2}{\3}", node.astext())
     is_block = isinstance(node, math_block)
     html = tex2mathml(latex, as_block=is_block)
+    html = re.sub(r"&ApplyFunction;</mo>(?=\s*<m[in]>)", r'\g<0><mspace width="0.17em"/>', html)
     translator.body.append(f'<div class="math">{html}</div>' if is_block else html)
     raise SkipNode
 

@@ -76,7 +76,7 @@ def lesson(name, following):
         new_code_cell(SETUP.format(repository=REPOSITORY), metadata={"tags": ["setup"]}),
         new_code_cell("import torch\n\nsetting = begin(seed=0)"),
         new_code_cell("draw()", outputs=[figure("red", ALT), figure("blue", "A sea.", "jpeg")]),
-        new_markdown_cell("## Formulas\n\nSo $y = \\tfrac12 x$, and\n\n$$x = a / b$$"),
+        new_markdown_cell("## Formulas\n\nSo $y = \\tfrac12 x$, and\n\n$$x = \\log b$$"),
         new_markdown_cell("### Exercise 1 · ●○○ · 5 min · Answer"),
         new_code_cell("answer = ...", metadata={"tags": ["exercise"]}),
         solution,
@@ -178,6 +178,7 @@ def test_the_pages(built):
     assert re.search(half, page) and re.search(
         r'<div class="math"><math[^>]* display="block">', page
     )
+    assert re.search(r"<mi>log</mi>.*?<mspace[^>]*/>\s*<mi>b</mi>", page, re.DOTALL)
     assert f'href="{SECOND}.html"' in page and "next-page" in page
     assert '<html class="no-js" lang="zh-Hans"' in (folder / "chinese.html").read_text("utf-8")
     assert "searchindex.js" in (folder / "search.html").read_text("utf-8")
