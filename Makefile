@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := -c constraints.txt -e ".[course,test]"
 COURSE := runs/course
+# Options of colorlib.lesson.experiments: make experiments EXPERIMENTS="--data my_photos --epochs 5"
+EXPERIMENTS ?=
 
 # The kernel is .venv's own, also where another one is registered under the same name.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -14,10 +16,10 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab test lint notebooks student recipes trust
+.PHONY: help course lab test lint notebooks student recipes experiments trust
 
 help: ## Say what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # The stamp is written last: an install that was cut off begins again from nothing.
 .venv/.installed: pyproject.toml constraints.txt
@@ -73,6 +75,10 @@ student: .venv/.installed ## Derive the copies without solutions into build/stud
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"
 	@$(BIN)/python -m colorlib.lesson.recipes
+
+experiments: .venv/.installed ## Train on photos through lesson 10; writes data/results/photos.json (a GPU, hours)
+	@echo "==> Training on photos: recipes, seeds and data sets, what is not done yet"
+	@$(BIN)/python -m colorlib.lesson.experiments $(EXPERIMENTS)
 
 trust: .venv/.installed ## Kill a run 50 times, give 10,000 broken files to each reader (long)
 	@echo "==> The long versions of the fault tests"

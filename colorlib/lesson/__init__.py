@@ -8,6 +8,7 @@ checks      instant checks of the exercises, one module a lesson
 notebooks   execute the notebooks, stamp them, derive the learners' copies
 anatomy     what every lesson must have
 recipes     all recipes side by side, for the tables
+experiments the same on photos, through lesson 10
 recordings  runs that went wrong on purpose, for lesson 07
 
 The other modules belong to one lesson each and say so in their first line.
