@@ -1,4 +1,4 @@
-"""Lesson 10: a handful of photos, Drive, leaks, the time of a step, and the rival that costs nothing.
+"""Lesson 10: a handful of photos, Drive, leaks, the time of a step, and a rival for free.
 
 What a run on real photos needs beside `colorlib.train`: most of it is to find out in a minute what
 one would else find out after hours.
