@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from colorlib.evaluate import COLUMNS
 from colorlib.files import read_config, read_history, write_json
-from colorlib.lesson import ROOT
+from colorlib.lesson import ROOT, course_file
 from colorlib.lesson.notebooks import environment
 from colorlib.lesson.recipes import spread
 
@@ -121,6 +121,14 @@ def read_run(folder: Path) -> dict:
     facts = {"steps": last["step"], "seconds": last["seconds"]}
     facts["generator"] = read_config(folder / "config.json")["generator"]
     return facts | {"environment": record["environment"]} | tested
+
+
+def read_results() -> dict | None:
+    """What `make experiments` has written, or None if it is not there."""
+    try:
+        return json.loads(course_file("data/results/photos.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return None
 
 
 def photos_table(results: dict, style: str = "github") -> str:
