@@ -194,7 +194,7 @@ def paint(colorizer: Colorizer, rgb: Tensor) -> tuple[Tensor, Tensor]:
         pairs = []
         for part in rgb.split(AT_ONCE):
             L, _ = rgb_to_L_ab(part.to(device))
-            pairs.append((L.cpu(), colorizer(L).float().cpu()))
+            pairs.append((L.cpu(), colorizer(L).detach().float().cpu()))
     return tuple(torch.cat(part) for part in zip(*pairs))
 
 
