@@ -178,3 +178,9 @@ def test_a_label_is_added_below_and_the_picture_stays():
     assert labeled.width == 240 and labeled.height > 120
     assert labeled.crop((0, 0, 240, 120)).tobytes() == picture.tobytes()
     assert len(labeled.crop((0, 120, 240, labeled.height)).getcolors()) > 1, "no words"
+
+
+def test_a_long_label_fits_in_the_width():
+    labeled = photo_run.label_invented(Image.new("RGB", (240, 120), "white"), 20 * "wide ")
+    margin = labeled.crop((236, 120, 240, labeled.height))
+    assert margin.getcolors() == [(margin.width * margin.height, (255, 255, 255))]

@@ -261,5 +261,7 @@ def label_invented(picture: Image.Image, words: str) -> Image.Image:
     height = max(16, picture.height // 12)
     labeled = ImageOps.expand(picture, (0, 0, 0, height), "white")
     font = ImageFont.load_default(0.7 * height)
+    room = (picture.width - 8) / font.getlength(words)
+    font = ImageFont.load_default(0.7 * height * min(1.0, room))
     ImageDraw.Draw(labeled).text((4, picture.height), words, fill="black", font=font)
     return labeled
