@@ -45,6 +45,8 @@ def executed(monkeypatch):
 
 def matrix(tmp_path, **options):
     folders = (tmp_path / "one", tmp_path / "two")
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
     given = {"data": folders, "recipes": ("l1", "warm"), "seeds": (0, 1), "epochs": 1}
     places = {"runs": tmp_path / "runs", "out": tmp_path / "photos.json"}
     return Experiments(**given | places | options)
@@ -64,6 +66,16 @@ def test_each_data_set_seed_and_recipe_is_run_once(tmp_path, executed):
     assert (first["data"], first["recipe"], first["seed"], first["steps"]) == ("one", "l1", 0, 7)
     assert first["environment"]["device"] == "a machine" and first["generator"] == "UNet"
     assert device_names(results) == "a machine, torch 2"
+
+
+def test_folders_that_cannot_be_used_are_told_before_anything_is_run(tmp_path, executed):
+    with pytest.raises(NotADirectoryError, match="download caltech101"):
+        matrix(tmp_path, data=(tmp_path / "nowhere",)).run()
+    same = tmp_path / "other" / "one"
+    same.mkdir(parents=True)
+    with pytest.raises(ValueError, match="two folders of one name"):
+        matrix(tmp_path, data=(tmp_path / "one", same)).run()
+    assert executed == []
 
 
 def test_another_budget_or_a_failure_is_not_done(tmp_path, executed):

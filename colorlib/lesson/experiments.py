@@ -54,7 +54,18 @@ class Experiments:
     """The file to write to."""
 
     def run(self) -> None:
-        """Do what is not done, then write the results of all runs."""
+        """Do what is not done, then write the results of all runs.
+
+        Raises:
+            NotADirectoryError: there is no such folder of photos.
+            ValueError: two folders have one name.
+        """
+        for data in self.data:
+            if not data.is_dir():
+                advice = "`colorlib download caltech101` fetches one, or give --data FOLDER"
+                raise NotADirectoryError(f"no folder of photos at {data}: {advice}")
+        if len({data.name for data in self.data}) < len(self.data):
+            raise ValueError("two folders of one name: runs are named after them, so rename one")
         rows = []
         for data in self.data:
             for seed in self.seeds:
@@ -165,4 +176,7 @@ def device_names(results: dict) -> str:
 
 
 if __name__ == "__main__":
-    tyro.cli(Experiments).run()
+    try:
+        tyro.cli(Experiments).run()
+    except (NotADirectoryError, ValueError) as error:
+        raise SystemExit(f"experiments: {error}") from error
