@@ -7,6 +7,8 @@ INSTALL := -c constraints.txt -e ".[course,test]"
 INSTALL_SITE := -c constraints.txt -e ".[course,test,site]"
 COURSE := runs/course
 OLDEST := build/oldest
+# Options of colorlib.lesson.experiments: make experiments EXPERIMENTS="--data my_photos --epochs 5"
+EXPERIMENTS ?=
 
 # The kernel is .venv's own, also where another one is registered under the same name.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -16,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 test trust: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help course lab test lint notebooks student class site publish recipes bench trust test-oldest
+.PHONY: help course lab test lint notebooks student class site publish recipes experiments bench trust test-oldest
 
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -92,6 +94,10 @@ publish: .venv/.installed ## Stamp the address on GitHub into every file: make p
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"
 	@$(BIN)/python -m colorlib.lesson.recipes
+
+experiments: .venv/.installed ## Train on photos through lesson 10; writes data/results/photos.json (a GPU, hours)
+	@echo "==> Training on photos: recipes, seeds and data sets, what is not done yet"
+	@$(BIN)/python -m colorlib.lesson.experiments $(EXPERIMENTS)
 
 bench: .venv/.installed ## Measure the naive way of training against ours on this device (minutes)
 	@echo "==> The naive way against ours, one change at a time; leave the machine alone meanwhile"

@@ -11,6 +11,7 @@ class_kit   what a teacher needs, from the same notebooks
 publish     one address on GitHub in every file that tells it
 site        the course as web pages
 recipes     all recipes side by side, for the tables
+experiments the same on photos, through lesson 10
 recordings  runs that went wrong on purpose, for lesson 07
 
 The other modules belong to one lesson each and say so in their first line.
