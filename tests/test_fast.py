@@ -24,6 +24,15 @@ def test_waits_are_counted(read, count):
     assert fast.count_waits(lambda: read(torch.tensor(1.0))) == count
 
 
+def test_adam_s_own_count_of_steps_is_no_wait():
+    network = nn.Linear(2, 2)
+    network(torch.ones(1, 2)).sum().backward()
+    optimizer = torch.optim.Adam(network.parameters())
+    optimizer.step()
+    assert fast.count_waits(optimizer.step) == 2  # weight and bias, on the CPU
+    assert fast.count_waits(optimizer.step, [optimizer]) == 0
+
+
 @pytest.mark.parametrize(
     "prepare, compute, read_every, end",
     [
