@@ -125,6 +125,7 @@ def test_figures_can_be_drawn():
         assert axes.get_xlabel()
 
 
+@pytest.mark.whole
 def test_processes_that_fail_say_why(tmp_path):
     script = tmp_path / "broken.py"
     script.write_text("raise SystemExit('no such luck')", "utf-8")

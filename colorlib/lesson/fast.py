@@ -178,7 +178,7 @@ def draw_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, floa
     across = [0.02, ridge, max(20 * ridge, 2000)]
     roof = [min(rate, bandwidth * x) / 1e9 for x in across]
     axes.plot(across, roof, color=INK)
-    axes.annotate("memory's slope", (across[0], 1.3 * roof[0]), rotation=28, color=PALE)
+    axes.annotate("memory's slope", (across[0], 2.8 * roof[0]), rotation=33, color=PALE)
     axes.annotate("rate of the arithmetic", (ridge, 1.25 * roof[1]), color=PALE)
     for (name, (x, y)), marker in zip(points.items(), "osD^v", strict=False):
         axes.plot(x, y / 1e9, marker, label=name)
