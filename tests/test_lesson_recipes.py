@@ -3,8 +3,11 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
+from safetensors import safe_open
 
+from colorlib.files import load_generator
 from colorlib.lesson import brown, recipes
 from colorlib.lesson.brown import cut_row, from_lines
 from colorlib.lesson.recipes import Matrix, recipes_table, spread
@@ -20,7 +23,7 @@ def matrix(tmp_path_factory):
     readme = folder / "README.md"
     readme.write_text("<!-- recipes -->\n<!-- /recipes -->\n", "utf-8")
     names, seeds, seconds, runs = ("l1", "warm"), (0, 1), 0.2, folder / "runs"
-    made = Matrix(names, seeds, (3.0,), seconds, runs, folder / "results", readme)
+    made = Matrix(names, seeds, (3.0,), seconds, runs, folder / "results", folder, readme)
     with pytest.MonkeyPatch.context() as patch:
         data = SceneDataset(8, seed=0), SceneDataset(12, seed=1)
         patch.setattr(brown, "FACTORS", (1.0, 1.5))
@@ -54,9 +57,21 @@ def test_what_lesson_08_reads(matrix):
         assert len(cut_row(matrix.out / "scenes" / f"{name}.jpg")) == len(content["scenes"])
 
 
-def test_the_sheet_has_a_row_for_gray_each_recipe_and_the_truth(matrix):
-    with Image.open(matrix.out / "scenes.png") as sheet:
-        assert sheet.height == 4 * (2 * 64 + 4)
+def test_a_sheet_has_a_row_for_gray_each_recipe_and_the_truth(matrix):
+    for name, rows in (("recipes.png", 4), ("scenes.png", 3)):
+        with Image.open(matrix.out / name) as sheet:
+            assert sheet.height == rows * (2 * 64 + 4)
+
+
+def test_the_defaults_first_run_is_shipped_with_its_card(matrix):
+    shipped = load_generator(matrix.weights / "scenes.safetensors").state_dict()
+    trained = load_generator(matrix.runs / "warm-0" / "generator.safetensors").state_dict()
+    assert all(torch.equal(trained[name], value) for name, value in shipped.items())
+    row = json.loads((matrix.runs / "warm-0" / "metrics.json").read_text("utf-8"))
+    with safe_open(matrix.weights / "scenes.safetensors", framework="pt") as file:
+        card = json.loads(file.metadata()["card"])
+    assert card["recipe"] == "warm" and card["seed"] == 0
+    assert f"{row['rows']['generator']['psnr_ab']:.2f}" in card["metrics"]
 
 
 def test_the_table_gives_the_deviation_over_the_seeds():

@@ -24,7 +24,7 @@ from colorlib.evaluate import (
     to_image,
     write_picture,
 )
-from colorlib.files import load_generator, read_history, write_json
+from colorlib.files import load_generator, read_history, save_generator, write_json
 from colorlib.lesson import ROOT, brown, put_between
 from colorlib.photos import open_data
 from colorlib.recipes import RECIPES
@@ -50,14 +50,16 @@ class Matrix:
     """Which recipes."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Which seeds."""
-    lambdas: tuple[float, ...] = (0.0, 15.0, 240.0)
+    lambdas: tuple[float, ...] = (0.0, 15.0, 240.0, 960.0)
     """`warm` is also trained with these weights of its reconstruction, on two seeds."""
     seconds: float = 96.0
     """How long each run trains."""
     runs: Path = ROOT / "runs" / "recipes"
     """Where the runs' folders lie."""
     out: Path = ROOT / "data" / "results"
-    """The folder to write to: scenes.json, scenes.png, scenes/, brown.json."""
+    """The folder to write to: scenes.json, scenes.png, recipes.png, scenes/, brown.json."""
+    weights: Path = ROOT / "data" / "weights"
+    """The folder for the weights that the course ships."""
     readme: Path = ROOT / "README.md"
     """The page whose table is renewed."""
 
@@ -80,6 +82,7 @@ class Matrix:
         write_json(self.out / "scenes.json", table)
         put_between(self.readme, "recipes", f"{conditions(table)}\n\n{recipes_table(table)}")
         self.record_brown(data)
+        self.ship(table)
 
     def learn(
         self, name: str, recipe: str, data: tuple, seed: int, **changes: float | None
@@ -136,15 +139,33 @@ class Matrix:
         return sweep
 
     def write_pictures(self, rows: dict[str, Tensor]) -> None:
-        """Write the sheet of all recipes; and rows of pictures, of some runs on their own."""
+        """Write two sheets, of the default and of all recipes; and some rows on their own."""
         first = {recipe: f"{recipe}-{self.seeds[0]}" for recipe in self.recipes}
         others = ("gray", "real", "warm-", "lambda-")  # more would be too large for a repository
         for name, rgb in rows.items():
             if name in first.values() or name.startswith(others):
                 brown.write_row(self.out / "scenes" / f"{name}.jpg", rgb)
-        sheet = {"gray": "gray"} | first | {"real": "real"}
-        sheet = {title: rows[name][:6] for title, name in sheet.items()}
+        titles = {"gray": "gray"} | first | {"real": "real"}
+        sheet = {title: rows[name][:6] for title, name in titles.items()}
+        write_picture(self.out / "recipes.png", draw_rows(sheet))
+        titles = {"gray": "gray", "colored": first["warm"], "real": "real"}
+        sheet = {title: rows[name] for title, name in titles.items()}
         write_picture(self.out / "scenes.png", draw_rows(sheet))
+
+    def ship(self, table: dict) -> None:
+        """Publish the default's first run: its weights, with a card that says what they are."""
+        run = next(run for run in table["runs"] if run["recipe"] == "warm")
+        card = {
+            "data": "3,000 rendered scenes (colorlib.scenes); made by this project",
+            "size": LEAN["size"],
+            "recipe": "warm",
+            "seed": run["seed"],
+            "budget": f"{self.seconds:g} s, {run['steps']} steps; {where(table)}",
+            "metrics": f"on 300 test scenes: {show(run)}",
+            "license": "MIT",
+        }
+        path = self.weights / "scenes.safetensors"
+        save_generator(path, self.generator(f"warm-{run['seed']}"), **card)
 
     def generator(self, name: str) -> nn.Module:
         """The trained generator of a run."""
@@ -158,13 +179,18 @@ def show(row: dict) -> str:
 
 def conditions(results: dict) -> str:
     """How the content of scenes.json was measured, in a sentence."""
-    facts, seeds = results["environment"], {run["seed"] for run in results["runs"]}
-    where = f"{facts['device']}, {facts['system']}, torch {facts['torch']}"
+    seeds = {run["seed"] for run in results["runs"]}
     return (
-        f"Each run trained for {results['seconds']:g} seconds ({where}); mean ± standard deviation "
-        f"over {len(seeds)} seeds. “Committed” is the share of the balloons' pixels that are "
+        f"Each run trained for {results['seconds']:g} seconds ({where(results)}); mean ± standard "
+        f"deviation over {len(seeds)} seeds. “Committed” is the share of the balloons' pixels that are "
         "decidedly red or blue."
     )
+
+
+def where(results: dict) -> str:
+    """The machine and the version behind the content of scenes.json."""
+    facts = results["environment"]
+    return f"{facts['device']}, {facts['system']}, torch {facts['torch']}"
 
 
 def recipes_table(results: dict, style: str = "github") -> str:
