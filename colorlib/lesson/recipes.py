@@ -182,8 +182,8 @@ def conditions(results: dict) -> str:
     seeds = {run["seed"] for run in results["runs"]}
     return (
         f"Each run trained for {results['seconds']:g} seconds ({where(results)}); mean ± standard "
-        f"deviation over {len(seeds)} seeds. “Committed” is the share of the balloons' pixels that are "
-        "decidedly red or blue."
+        f"deviation over {len(seeds)} seeds. “Committed” is the share of the balloons' pixels that "
+        "are decidedly red or blue."
     )
 
 
