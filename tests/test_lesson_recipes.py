@@ -50,6 +50,7 @@ def test_what_lesson_08_reads(matrix):
     assert list(content["balloons"]) == [*trained, "real"]
     assert from_lines(content["balloons"]["real"]["histogram"]).sum() > 0
     assert content["balloons"]["real"]["right"] == 1
+    assert 0 <= content["red_in_training"] <= 1
     assert [row["factor"] for row in content["factors"]] == [1.0, 1.5, 1.0, 1.5]
     kept = {path.stem for path in (matrix.out / "scenes").iterdir()}
     assert kept == {"gray", "real", *trained} - {"l1-1"}

@@ -100,7 +100,7 @@ class Matrix:
 
     def record_brown(self, data: tuple) -> None:
         """Write what lesson 08 needs: pictures, the balloons' chroma, other λ, the cheap rival."""
-        test = data[1]
+        training, test = data
         sweep = self.learn_other_lambdas(data)
         names = [f"{recipe}-{seed}" for seed in self.seeds for recipe in self.recipes]
         names += [f"lambda-{row['lambda']:g}-{row['seed']}" for row in sweep]
@@ -115,6 +115,7 @@ class Matrix:
         content = {
             "scenes": shown.tolist(),
             "balloons": balloons,
+            "red_in_training": brown.balloon_row(training.rgb, training)["red"],
             "lambdas": sweep,
             "validation_colorfulness_real": colorfulness(validation.rgb).mean().item(),
             "factors": [
