@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import tyro
+from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 from tabulate import tabulate
 from torch import Tensor, nn
@@ -227,7 +228,8 @@ def draw_rows(rows: dict[str, Tensor], scale: int = 2) -> Image.Image:
     size = (scale * width, scale * height)
     across, down = size[0] + gap, size[1] + gap
     sheet = Image.new("RGB", (left + count * across, len(rows) * down), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(22)
+    # matplotlib's own font, which has Greek letters
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(findfont("DejaVu Sans"), 20)
     for row, (name, pictures) in enumerate(rows.items()):
         draw.text((4, row * down + size[1] / 2), name, fill="black", font=font, anchor="lm")
         for column, picture in enumerate(pictures):
