@@ -298,7 +298,7 @@ def _lab_from_rgb(rgb: Tensor) -> Tensor:
 
 def _lightness_from_rgb(rgb: Tensor) -> Tensor:
     y = _lab_curve(_weighted_sum(RELATIVE_XYZ_FROM_RGB[1], _gamma_off(rgb).unbind(-3)))
-    return (1.16 * y - 0.16).unsqueeze(-3)
+    return (1.16 * y - 0.16).unsqueeze(-3)  # L*/100, with L* = 116 y - 16
 
 
 def _rgb_from_lab(lab: Tensor) -> Tensor:
@@ -329,7 +329,7 @@ def _gamma_on(linear: Tensor) -> Tensor:
 
 
 def _lab_curve(light: Tensor) -> Tensor:
-    """Apply the f of CIE Lab: a cube root, and near black its tangent."""
+    """Apply the f of CIE Lab: a cube root, and near black its tangent, 4/29 = 16/116 at 0."""
     cube_root = light.clamp(min=LAB_KNEE**3) ** (1 / 3)
     return torch.where(light > LAB_KNEE**3, cube_root, LAB_SLOPE * light + 4 / 29)
 
@@ -340,7 +340,7 @@ def _lab_curve_inverse(value: Tensor) -> Tensor:
 
 
 def _weighted_sum(weights: Sequence[float], channels: Sequence[Tensor]) -> Tensor:
-    # No matrix product: under autocast or TF32 that would keep only three digits.
+    # no matrix product: under autocast or TF32 that would keep only three digits
     first, second, third = (weight * channel for weight, channel in zip(weights, channels))
     return first + second + third
 
