@@ -34,7 +34,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from colorlib.cache import cached
-from colorlib.files import atomic_write
+from colorlib.files import write_text
 from colorlib.scenes import SceneDataset
 
 EXTENSIONS = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .ppm .pgm".split())
@@ -333,7 +333,8 @@ class PhotoFolder(Dataset):
             PhotoError: fewer than 2 usable photos.
         """
         names = self.names if names is None else list(names)
-        if cache is not None and self.files and len(names) >= WORTH_CACHING:
+        has_files = bool(self.files)  # of other photos nobody knows whether they have changed
+        if cache is not None and has_files and len(names) >= WORTH_CACHING:
             try:
                 return self._load_cached(names, Path(cache))
             except OSError as error:
@@ -358,14 +359,14 @@ class PhotoFolder(Dataset):
     def _decode_into(self, file: BinaryIO, names: Sequence[str]) -> dict:
         """Write all usable photos to a file, one after the other; return which, and what is bad."""
         places = {name: place for place, name in enumerate(self.names)}
-        used, bad, seen = [], [], {}
+        used, bad, name_of = [], [], {}
 
         # numpy here and in `_decode`: torch would start a team of threads in each of ours
-        def decode(name: str) -> tuple[np.ndarray | None, str]:
+        def decode(name: str) -> tuple[np.ndarray, str] | str:  # with its digest; or what is wrong
             try:
                 rgb = self._decode(places[name])
             except PhotoError as error:
-                return None, error.reason
+                return error.reason
             return rgb, hashlib.sha256(rgb).hexdigest()
 
         pool = ThreadPoolExecutor(min(self.max_threads, os.cpu_count() or 1))  # PIL frees the GIL
@@ -373,16 +374,18 @@ class PhotoFolder(Dataset):
         try:
             for start in range(0, len(names), AT_ONCE):
                 some = names[start : start + AT_ONCE]
-                for name, (rgb, mark) in zip(some, pool.map(decode, some)):
+                for name, decoded in zip(some, pool.map(decode, some)):
                     bar.update()
-                    if rgb is None:
-                        bad.append((name, mark))
-                    elif mark in seen:
-                        bad.append((name, f"duplicate: the same picture as {seen[mark]}"))
-                    else:
-                        file.write(rgb)
-                        used.append(name)
-                        seen[mark] = name
+                    if isinstance(decoded, str):
+                        bad.append((name, decoded))
+                        continue
+                    rgb, digest = decoded
+                    if digest in name_of:
+                        bad.append((name, f"duplicate: the same picture as {name_of[digest]}"))
+                        continue
+                    file.write(rgb)
+                    used.append(name)
+                    name_of[digest] = name
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C waits only for photos already begun
             bar.close()
@@ -504,15 +507,14 @@ def is_gray(rgb: np.ndarray) -> bool:
 
 def count_reasons(left_out: Iterable[tuple[str, str]]) -> dict[str, int]:
     """Count why files were left out, most frequent first: {"gray": 3, "duplicate": 1}."""
+    # of "gray: it would teach gray" and "damaged or cut off (…): …" the words in front
     return dict(Counter(re.split(r" ?[:(]", reason)[0] for _, reason in left_out).most_common())
 
 
 def write_left_out(path: str | os.PathLike, left_out: Iterable[tuple[str, str]]) -> None:
     """Write down all files that were left out, and why, one a line."""
     lines = [" ".join(f"{name}: {reason}".splitlines()) for name, reason in left_out]
-    text = "\n".join([f"# {len(lines)} left out, and why", *lines, ""])
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+    write_text(path, "\n".join([f"# {len(lines)} left out, and why", *lines, ""]))
 
 
 def _check_enough(root: Path, names: list[str], left_out: list[tuple[str, str]]) -> None:
@@ -562,9 +564,7 @@ def write_split(
     if any("\n" in line or "\r" in line for line in lines):
         raise ValueError("a name with a line break cannot stand in a split: rename the photo")
     title = f"# {len(train_names)} photos to train on, {len(test_names)} to test: part and name"
-    text = "\n".join([title, *lines, ""])
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+    write_text(path, "\n".join([title, *lines, ""]))
 
 
 def read_split(path: str | os.PathLike) -> tuple[list[str], list[str]]:
