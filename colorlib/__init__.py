@@ -6,7 +6,9 @@ Read the modules in this order, which is also the order of the course:
     scenes         built-in data: rendered scenes whose colors can be learned in a minute
     files          write beside and move in place; weights; run folders and their lock
     cache          bytes that took long to make, made once
-    photos         real data: find, check, decode, split; DUTS, torchvision's data sets, any folder
+    decode         one picture file of whatever kind: decoded, upright, a square
+    split          which photos are for training, and which for the test
+    photos         real data: find, check, load; DUTS, torchvision's data sets, any folder
     download       fetch a data set, check it, unpack it
     generator      the U-Net, from lightness to chroma
     discriminator  whole-image and patch discriminators, from colors to logits

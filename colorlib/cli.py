@@ -16,19 +16,13 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subco
 from colorlib import parallel
 from colorlib.bench import Bench
 from colorlib.colorize import colorize
+from colorlib.decode import PhotoError
 from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
 from colorlib.evaluate import evaluate_run, results_table, write_picture
 from colorlib.files import RunError, hold, load_generator, read_card, read_config
-from colorlib.photos import (
-    CACHE,
-    PhotoError,
-    count_reasons,
-    open_data,
-    read_split,
-    write_left_out,
-    write_split,
-)
+from colorlib.photos import CACHE, count_reasons, open_data, write_left_out
 from colorlib.recipes import RECIPES, TrainConfig
+from colorlib.split import read_split, write_split
 from colorlib.train import TrainingError, train
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"

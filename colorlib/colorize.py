@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness
+from colorlib.decode import PhotoError, image_to_rgb, read_photo
 from colorlib.evaluate import at_work
-from colorlib.photos import PhotoError, image_to_rgb, read_photo
 
 MULTIPLE = 16  # what the generators' four halvings need
 LONGEST = 4  # the longer side the network sees, in model sizes; longer photos are seen smaller
