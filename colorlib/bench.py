@@ -38,11 +38,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from colorlib.batches import Batches
 from colorlib.files import Run, environment, write_json
 from colorlib.photos import PhotoFolder
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.steps import Players, choose_precision, make_discriminator, make_generator, train_step
-from colorlib.train import Batches, Loop
+from colorlib.train import Loop
 
 ROUNDS = 3  # of every measurement, of which the median is taken
 HEIGHT, WIDTH = 300, 400  # of the photos that are made here: pixels, as those of DUTS have
