@@ -111,27 +111,35 @@ class Loop:
 
     Of several processes that train together all take these steps at the same time, and only the
     first one has a run to write to. What depends on the time is therefore told by the first.
+
+    Args:
+        players: the networks.
+        batches: what they learn from.
+        run: the folder to save to, open; None saves nothing.
+        samples: as in `train`.
     """
 
     LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
     COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)
-    SAVE_AT_MOST = 5  # seconds between saves, where epochs are shorter; more if a save takes long
-    SAVE_AT_LEAST = 300  # where they are longer
+    # seconds: a save falls on an epoch's end, but not so soon after the last one (or later still,
+    # if saves take long), and without waiting for that end when the last one is so long ago
+    SAVE_AT_MOST = 5
+    SAVE_AT_LEAST = 300
 
     def __init__(self, players: Players, batches: Batches, run: Run | None, samples: Tensor | None):
         self.players, self.batches, self.run, self.samples = players, batches, run, samples
         self.config = players.config
         self.step, self.saved_step, self.is_balanced = 0, -1, False
         self.history: list[dict] = []
-        self.pending: list[tuple[dict, dict[str, Tensor]]] = []
-        self.unwritten: list[dict] = []
+        self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses still on the device
+        self.unwritten: list[dict] = []  # rows that history.csv could not take yet
         self.warned: set[str] = set()
         self.seconds = self.saved_at = 0.0  # how long the run has trained, earlier calls included
         self.save_took = 0.0
         self.clock = time.monotonic()
 
     def resume(self) -> None:
-        """Go back to the last checkpoint, if there is one, and set up what follows from it."""
+        """Go back to the last checkpoint, if there is one; then open the batches and the bar."""
         state = parallel.from_first(self.run.load_checkpoint() if self.run else None)
         if state is not None:
             self._restore(state)
@@ -143,6 +151,19 @@ class Loop:
         is_silent = self.is_done() or not parallel.is_first()
         self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=is_silent)
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
+
+    def _state(self) -> dict:
+        """All that resuming needs."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "is_balanced": self.is_balanced,
+            "players": self.players.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        if self.players.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
+        return state
 
     def _restore(self, state: dict) -> None:
         try:
@@ -171,13 +192,7 @@ class Loop:
 
     def take_step(self) -> None:
         """Learn from the next batch, and do what is due after it."""
-        share, warm_up = self.share(), self.config.warm_up
-        if self.players.is_warming_up and share >= warm_up and warm_up < 1:
-            self.players.end_warm_up()
-        self.players.has_head_start = share >= warm_up * (1 - self.config.d_head_start)
-        if self.config.is_annealed:
-            stage = (0.0, warm_up) if self.players.is_warming_up else (warm_up, 1.0)
-            self.players.anneal((share - stage[0]) / (stage[1] - stage[0]))
+        self._set_stage()
         self.batch = next(self.stream)
         try:
             losses = train_step(self.players, *self.batch, self.step + 1)
@@ -185,9 +200,7 @@ class Loop:
             if message := explain(error, self.config):
                 raise TrainingError(message) from error
             raise
-        now = time.monotonic()
-        took = min(now - self.clock, 60.0)  # a laptop that slept has not trained
-        self.seconds, self.clock = parallel.from_first(self.seconds + took), now
+        self._count_seconds()
         self.step += 1
         row = {
             "step": self.step,
@@ -203,12 +216,28 @@ class Loop:
         elif self.seconds - self.saved_at > self.SAVE_AT_LEAST:
             self.save()
 
+    def _set_stage(self) -> None:
+        """Tell the players whether they warm up or play, and at which learning rates."""
+        share, warm_up = self.share(), self.config.warm_up
+        if self.players.is_warming_up and share >= warm_up and warm_up < 1:
+            self.players.end_warm_up()
+        self.players.has_head_start = share >= warm_up * (1 - self.config.d_head_start)
+        if self.config.is_annealed:
+            start, end = (0.0, warm_up) if self.players.is_warming_up else (warm_up, 1.0)
+            self.players.anneal((share - start) / (end - start))
+
+    def _count_seconds(self) -> None:
+        """Add what has passed since the last step."""
+        now = time.monotonic()
+        took = min(now - self.clock, 60.0)  # a laptop that slept has not trained
+        self.seconds, self.clock = parallel.from_first(self.seconds + took), now
+
     def flush(self) -> None:
         """Read the losses of the last steps off the device, check them, and write them down."""
         if not self.pending:
             return
         values = [value for _, losses in self.pending for value in losses.values()]
-        # the only wait for the device
+        # the only wait for the device; there may be no values, as on some steps nobody learns
         numbers = iter(parallel.mean_of_all(torch.stack(values)).tolist() if values else ())
         rows = []
         for row, losses in self.pending:
@@ -233,6 +262,7 @@ class Loop:
             warnings.warn(f"{error}: close it elsewhere; its rows wait meanwhile", stacklevel=2)
 
     def _refuse_infinite(self, rows: list[dict]) -> None:
+        """Stop the run where a loss is NaN or infinite."""
         for row in rows:
             losses = {name: row[name] for name in self.LOSSES if row[name] is not None}
             if not all(map(math.isfinite, losses.values())):
@@ -242,9 +272,9 @@ class Loop:
         saved = ""
         if self.run:
             last = f"step {self.saved_step}" if self.saved_step > 0 else "none"
-            saved = f" The last good checkpoint in {self.run.folder}: {last}."
+            saved = f"The last good checkpoint in {self.run.folder}: {last}. "
         advice = "Try a smaller learning rate, or precision float32, in a fresh run"
-        raise TrainingError(f"{what}.{saved} {advice}")
+        raise TrainingError(f"{what}. {saved}{advice}")
 
     def end_epoch(self) -> None:
         """See whether D still can tell real from fake; save, and show the samples."""
@@ -272,11 +302,7 @@ class Loop:
         if self.step >= FLUSH_EVERY and self.paints_one_color():
             self._warn_once(HAS_COLLAPSED)
         if self.run:
-            state = {"step": self.step, "seconds": self.seconds, "is_balanced": self.is_balanced}
-            state |= {"players": self.players.state_dict(), "random": torch.get_rng_state()}
-            if self.players.device.type == "cuda":
-                state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
-            self.run.save_checkpoint(state)
+            self.run.save_checkpoint(self._state())
             data = Path(self.config.data).name  # weights travel: no path of somebody's machine
             card = {"data": data, "size": self.config.size, "seed": self.config.seed}
             path = self.run.folder / "generator.safetensors"
