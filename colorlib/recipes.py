@@ -14,15 +14,7 @@ from inspect import formatannotation
 from typing import Literal, get_args, get_origin
 
 LARGEST = 1e12  # of any number in a configuration; it keeps NaN and infinity out as well
-LEAST = {
-    "zoom": 1,
-    "batch": 1,
-    "d_every": 1,
-    "g_every": 1,
-    "discriminator_width": 1,
-    "discriminator_layers": 1,
-    "generator_width": 2,  # the lean U-Net begins with half of it
-}
+ONE_OR_MORE = "zoom batch d_every g_every discriminator_width discriminator_layers".split()
 
 
 @dataclass(frozen=True)
@@ -93,9 +85,11 @@ class TrainConfig:
             raise ValueError("wgan_gp needs discriminator patch with discriminator_norm none")
         if self.adversarial == "wgan_gp" and self.compile != "none":
             raise ValueError("wgan_gp differentiates twice, which needs compile none")
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        for name in ONE_OR_MORE:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.generator_width < 2:  # the lean U-Net begins with half of it
+            raise ValueError(f"generator_width must be 2 or more, got {self.generator_width}")
 
 
 def is_a(value: object, kind: object) -> bool:
