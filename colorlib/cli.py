@@ -252,6 +252,8 @@ def load_config(path: Path) -> TrainConfig:
 def starting_point(arguments: list[str]) -> Train:
     """The defaults for `colorlib train`: what its --recipe or --config names.
 
+    tyro must know them before it reads the command line, so these two are looked for beforehand.
+
     Raises:
         ValueError: there is no such recipe, or the file holds no configuration.
     """
@@ -271,8 +273,9 @@ def starting_point(arguments: list[str]) -> Train:
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what goes wrong in a known way is one readable line and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):  # Windows may write arrows to a file of another code
-        getattr(stream, "reconfigure", dict)(errors="replace")
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # as Jupyter's, which need it least
+            stream.reconfigure(errors="replace")  # Windows' may know no arrows
     try:
         commands = (
             Annotated[Train, subcommand("train", default=starting_point(arguments))]
