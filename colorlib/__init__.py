@@ -17,6 +17,7 @@ Read the modules in this order, which is also the order of the course:
     recipes        TrainConfig, and a named one for every objective
     parallel       several processes that train as one, each on a GPU of its own
     steps          the two players; how D learns, and how G learns from it
+    batches        photos as batches of L and ab on the device: in what order, from where
     train          the loop around the steps: a run that can be stopped and goes on
     colorize       a gray photo in, a color photo out, at any size
     bench          the naive way of training against ours, one change at a time
@@ -36,23 +37,8 @@ from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.scenes import SceneDataset, render_scenes
 
 __all__ = [
-    "DUTS",
-    "RECIPES",
-    "ImageDiscriminator",
-    "L_ab_to_rgb",
-    "LabeledPhotos",
-    "PatchDiscriminator",
-    "PhotoFolder",
-    "SceneDataset",
-    "StridedUNet",
-    "TrainConfig",
-    "UNet",
-    "compare",
-    "evaluate_run",
-    "load_generator",
-    "open_data",
-    "render_scenes",
-    "results_table",
-    "rgb_to_L_ab",
-    "save_generator",
-]
+    "DUTS", "RECIPES", "ImageDiscriminator", "L_ab_to_rgb", "LabeledPhotos",
+    "PatchDiscriminator", "PhotoFolder", "SceneDataset", "StridedUNet", "TrainConfig", "UNet",
+    "compare", "evaluate_run", "load_generator", "open_data", "render_scenes", "results_table",
+    "rgb_to_L_ab", "save_generator",
+]  # fmt: skip

@@ -130,12 +130,9 @@ class Batches:
             return (self.rgb.index_select(0, chosen) for chosen in indices)
         if self.rgb is not None:
             return ahead(map(self._gather, indices))
-        return DataLoader(
-            self.dataset,
-            batch_sampler=[chosen.tolist() for chosen in indices],
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # else it draws from the run's random numbers
-        )
+        own = torch.Generator()  # else the loader draws from the run's random numbers
+        options = {"generator": own, "pin_memory": self.device.type == "cuda"}
+        return DataLoader(self.dataset, batch_sampler=[c.tolist() for c in indices], **options)
 
     def _gather(self, chosen: Tensor) -> Tensor:
         shape, is_pinned = (len(chosen), *self.rgb.shape[1:]), self.device.type == "cuda"

@@ -30,23 +30,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from colorlib import decode
 from colorlib.cache import cached
-from colorlib.decode import (
-    GRAY_MODES,
-    PhotoError,
-    explain,
-    fit_photo,
-    image_to_rgb,
-    is_gray,
-    opened,
-    read_photo,
-)
+from colorlib.decode import PhotoError, fit_photo, read_photo
 from colorlib.files import write_text
 from colorlib.scenes import SceneDataset
 from colorlib.split import read_split, split_by_photo, write_split
 
 EXTENSIONS = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .ppm .pgm".split())
-MAX_THREADS = 8  # so many photos in memory at once
 AT_ONCE = 64  # so many decoded ones may wait to be kept
 WORTH_CACHING = 1000  # photos; fewer are decoded in seconds
 CACHE = Path("data", "cache")
@@ -137,7 +128,7 @@ class PhotoFolder(Dataset):
         PhotoError: fewer than 2 usable photos.
     """
 
-    max_threads = MAX_THREADS
+    max_threads = 8  # so many photos are in memory at once
 
     def __init__(
         self,
@@ -172,13 +163,15 @@ class PhotoFolder(Dataset):
         return torch.from_numpy(self._decode(index))
 
     def _open(self, index: int) -> Image.Image:
+        """The photo as it came, in RGB; what `LabeledPhotos` does in its own way."""
         # a JPEG of twice the size is small enough to be quick and large enough to shrink well
         return read_photo(self.files[index], 2 * self.size)
 
     def _decode(self, index: int) -> np.ndarray:
+        """The photo as uint8 (3, size, size)."""
         photo = fit_photo(self._open(index), self.size, self.fit)
         rgb = np.ascontiguousarray(np.asarray(photo).transpose(2, 0, 1))
-        if is_gray(rgb):
+        if decode.is_gray(rgb):
             raise PhotoError("gray: it would teach gray", self.names[index])
         return rgb
 
@@ -200,8 +193,8 @@ class PhotoFolder(Dataset):
             PhotoError: fewer than 2 usable photos.
         """
         names = self.names if names is None else list(names)
-        has_files = bool(self.files)  # of other photos nobody knows whether they have changed
-        if cache is not None and has_files and len(names) >= WORTH_CACHING:
+        # without files, nobody knows whether the photos in a cache are still the same
+        if cache is not None and self.files and len(names) >= WORTH_CACHING:
             try:
                 return self._load_cached(names, Path(cache))
             except OSError as error:
@@ -229,30 +222,27 @@ class PhotoFolder(Dataset):
         used, bad, name_of = [], [], {}
 
         # numpy here and in `_decode`: torch would start a team of threads in each of ours
-        def decode(name: str) -> tuple[np.ndarray, str] | str:  # with its digest; or what is wrong
+        def pixels(name: str) -> np.ndarray | str:  # or what is wrong with the photo
             try:
-                rgb = self._decode(places[name])
+                return self._decode(places[name])
             except PhotoError as error:
                 return error.reason
-            return rgb, hashlib.sha256(rgb).hexdigest()
 
         pool = ThreadPoolExecutor(min(self.max_threads, os.cpu_count() or 1))  # PIL frees the GIL
         bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
         try:
             for start in range(0, len(names), AT_ONCE):
                 some = names[start : start + AT_ONCE]
-                for name, decoded in zip(some, pool.map(decode, some)):
+                for name, rgb in zip(some, pool.map(pixels, some)):
                     bar.update()
-                    if isinstance(decoded, str):
-                        bad.append((name, decoded))
-                        continue
-                    rgb, digest = decoded
-                    if digest in name_of:
+                    if isinstance(rgb, str):
+                        bad.append((name, rgb))
+                    elif (digest := hashlib.sha256(rgb).digest()) in name_of:
                         bad.append((name, f"duplicate: the same picture as {name_of[digest]}"))
-                        continue
-                    file.write(rgb)
-                    used.append(name)
-                    name_of[digest] = name
+                    else:
+                        file.write(rgb)
+                        used.append(name)
+                        name_of[digest] = name
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C waits only for photos already begun
             bar.close()
@@ -260,6 +250,7 @@ class PhotoFolder(Dataset):
         return {"names": used, "bad": bad}
 
     def _to_photos(self, content: memoryview | np.ndarray, facts: dict) -> "DecodedPhotos":
+        """See the bytes and facts of `_decode_into` as photos, without a copy."""
         rgb = torch.frombuffer(content, dtype=torch.uint8).view(-1, 3, self.size, self.size)
         left_out = sorted(self.left_out + [(name, reason) for name, reason in facts["bad"]])
         return DecodedPhotos(rgb, facts["names"], left_out)
@@ -277,6 +268,7 @@ class DUTS(PhotoFolder):
     Raises:
         NotADirectoryError: there is no such part.
         PhotoError: fewer than 2 usable photos.
+
     Reference: Wang et al. 2017, Learning to detect salient objects with image-level supervision.
     """
 
@@ -304,14 +296,13 @@ class LabeledPhotos(PhotoFolder):
     """The photos of a torchvision data set, or of any other whose items are (PIL image, label).
 
     Caltech-101, say: `LabeledPhotos(torchvision.datasets.Caltech101("data", download=True))`. The
-    labels are not used; names are the numbers of the photos.
+    labels are not used; names are the numbers of the photos. A photo whose item is another thing
+    raises `TypeError` when it is asked for.
 
     Args:
         dataset: without a `transform`.
         size: side of the square photos, in pixels.
         fit: "crop" or "stretch", see `fit_photo`.
-
-    A photo whose item is another thing raises `TypeError` when it is asked for.
     """
 
     max_threads = 1  # no data set promises that two threads may ask it at once
@@ -327,9 +318,9 @@ class LabeledPhotos(PhotoFolder):
             if isinstance(image, Image.Image):
                 if fault := _unfit(image, self.size):
                     raise PhotoError(fault)
-                return image_to_rgb(image)
+                return decode.image_to_rgb(image)
         except Exception as error:  # a data set raises whatever its files make it raise
-            raise PhotoError(explain(error), self.names[index]) from error
+            raise PhotoError(decode.explain(error), self.names[index]) from error
         # not a fault of this photo, to be left out, but of all
         raise TypeError("items must be (PIL image, label): open the data set without a transform")
 
@@ -399,7 +390,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
         try:
             paths = list(folder.iterdir())
         except OSError as error:
-            yield folder, explain(error)
+            yield folder, decode.explain(error)
             continue
         for path in paths:
             if path.name.startswith("."):
@@ -424,14 +415,14 @@ def _header_fault(path: Path, size: int | None = None) -> str | None:
     With a size, why it is no photo to learn color from at that size.
     """
     try:
-        with opened(path) as image:
+        with decode.opened(path) as image:
             return None if size is None else _unfit(image, size)
     except PhotoError as error:
         return error.reason
 
 
 def _unfit(image: Image.Image, size: int) -> str | None:
-    if image.mode in GRAY_MODES:
+    if image.mode in decode.GRAY_MODES:
         return "gray: it would teach gray"
     if min(image.size) * MAX_ENLARGEMENT < size:
         return f"too small: {image.width}×{image.height} pixels for a size of {size}"

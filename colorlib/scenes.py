@@ -195,8 +195,7 @@ def _still_life(patch, rng, x, balloon):
     patch.paint("wall", -opening, 4 * dots + patch.noise(3, 3), ink=0)
     patch.paint("frame", np.minimum(-opening, opening + 0.035))
     edge, bowl_x = rng.uniform(0.7, 0.76), rng.uniform(0.3, 0.7)
-    table = patch.y - edge + 0 * patch.x  # (H, 1) becomes (H, W)
-    patch.paint("table", table, 4 + 4 * patch.noise(3, 40))
+    patch.paint("table", patch.y - edge + 0 * patch.x, 4 + 4 * patch.noise(3, 40))
     places = ((-0.11, -0.06), (0.11, -0.06), (0, -0.11), (-0.31, 0.1), (0.31, 0.12))
     for i, (across, down) in enumerate(places):
         kind, radius = ("orange", "lemon")[rng.integers(2)], rng.uniform(0.07, 0.085)

@@ -154,13 +154,8 @@ class Loop:
 
     def _state(self) -> dict:
         """All that resuming needs."""
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "is_balanced": self.is_balanced,
-            "players": self.players.state_dict(),
-            "random": torch.get_rng_state(),
-        }
+        state = {"step": self.step, "seconds": self.seconds, "is_balanced": self.is_balanced}
+        state |= {"players": self.players.state_dict(), "random": torch.get_rng_state()}
         if self.players.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
         return state
