@@ -133,8 +133,12 @@ def _render_scene(lab, labels, seed, index, paint=None) -> None:
     patch = _Patch(lab, labels, centers[None], centers[:, None], 1 / size, cut, colors)
     x, radius = rng.uniform(0.3, 0.7), rng.uniform(0.078, 0.112)
     y, has_balloon = radius + rng.uniform(0.07, 0.15), rng.uniform() < BALLOON_SHARE
-    scene = _landscape if rng.uniform() < 0.8 else _still_life
-    scene(patch, rng, x, lambda patch: has_balloon and _balloon(patch, x, y, radius))
+
+    def balloon(patch):
+        if has_balloon:
+            _balloon(patch, x, y, radius)
+
+    (_landscape if rng.uniform() < 0.8 else _still_life)(patch, rng, x, balloon)
     lab[0] += 0.6 * patch.noise(40, 40)  # the paper's grain
     # out of gamut red and blue would be clipped differently, and L* would tell which it was
     lightness = np.clip(lab[0], *BALLOON_LIGHTNESS)
