@@ -6,7 +6,9 @@ Read the modules in this order, which is also the order of the course:
     scenes         built-in data: rendered scenes whose colors can be learned in a minute
     files          write beside and move in place; weights; run folders and their lock
     cache          bytes that took long to make, made once
-    photos         real data: find, check, decode, split; DUTS, torchvision's data sets, any folder
+    decode         one picture file of whatever kind: decoded, upright, a square
+    split          which photos are for training, and which for the test
+    photos         real data: find, check, load; DUTS, torchvision's data sets, any folder
     download       fetch a data set, check it, unpack it
     generator      the U-Net, from lightness to chroma
     discriminator  whole-image and patch discriminators, from colors to logits
@@ -15,6 +17,7 @@ Read the modules in this order, which is also the order of the course:
     recipes        TrainConfig, and a named one for every objective
     parallel       several processes that train as one, each on a GPU of its own
     steps          the two players; how D learns, and how G learns from it
+    batches        photos as batches of L and ab on the device: in what order, from where
     train          the loop around the steps: a run that can be stopped and goes on
     colorize       a gray photo in, a color photo out, at any size
     bench          the naive way of training against ours, one change at a time
@@ -34,23 +37,8 @@ from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.scenes import SceneDataset, render_scenes
 
 __all__ = [
-    "DUTS",
-    "RECIPES",
-    "ImageDiscriminator",
-    "L_ab_to_rgb",
-    "LabeledPhotos",
-    "PatchDiscriminator",
-    "PhotoFolder",
-    "SceneDataset",
-    "StridedUNet",
-    "TrainConfig",
-    "UNet",
-    "compare",
-    "evaluate_run",
-    "load_generator",
-    "open_data",
-    "render_scenes",
-    "results_table",
-    "rgb_to_L_ab",
-    "save_generator",
-]
+    "DUTS", "RECIPES", "ImageDiscriminator", "L_ab_to_rgb", "LabeledPhotos",
+    "PatchDiscriminator", "PhotoFolder", "SceneDataset", "StridedUNet", "TrainConfig", "UNet",
+    "compare", "evaluate_run", "load_generator", "open_data", "render_scenes", "results_table",
+    "rgb_to_L_ab", "save_generator",
+]  # fmt: skip

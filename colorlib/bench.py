@@ -38,11 +38,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from colorlib.batches import Batches
 from colorlib.files import Run, environment, write_json
 from colorlib.photos import PhotoFolder
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.steps import Players, choose_precision, make_discriminator, make_generator, train_step
-from colorlib.train import Batches, Loop
+from colorlib.train import Loop
 
 ROUNDS = 3  # of every measurement, of which the median is taken
 HEIGHT, WIDTH = 300, 400  # of the photos that are made here: pixels, as those of DUTS have
@@ -230,10 +231,10 @@ class Meter:
                 return self.rate(turn)
 
     def rate(self, turn: Callable[[], int]) -> float:
-        """How much a second turns get done, each of which says how much it did."""
+        """How much is done a second, where every call of `turn` does some, and returns how much."""
         is_gpu = self.device.type == "cuda"
         wait = torch.cuda.synchronize if is_gpu else (lambda: None)
-        for _ in range(3 if is_gpu else 1):  # memory, the choice of kernels, CUDA graphs
+        for _ in range(3 if is_gpu else 1):  # the first are slow: memory, choice of kernels, graphs
             turn()
         rates = []
         for _ in range(ROUNDS):
@@ -255,7 +256,7 @@ class Meter:
 
 
 def work(config: TrainConfig, device: torch.device) -> int:
-    """Floating-point operations a photo that both steps need, with one forward pass of G."""
+    """Floating-point operations that both steps need for a photo, with one forward pass of G."""
     config = replace(config, share_forward=True, precision="float32", compile="none")
     players = Players(config, device=device)
     L, real_ab = torch.rand(1, 3, config.size, config.size, device=device).split((1, 2), dim=1)

@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from colorlib.files import atomic_write
+from colorlib.files import atomic_write, write_text
 
 
 def cached(path: Path, key: dict, make: Callable[[BinaryIO], dict]) -> tuple[np.ndarray, dict]:
@@ -37,7 +37,7 @@ def cached(path: Path, key: dict, make: Callable[[BinaryIO], dict]) -> tuple[np.
     content, record = path.with_suffix(".bytes"), path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with _held(path):
-        facts = _facts(content, record, key)
+        facts = _read_facts(content, record, key)
         if facts is None:
             record.unlink(missing_ok=True)  # first: it must never stand beside other bytes
             for left_behind in path.parent.glob(f".{path.name}.*.part"):  # of a killed process
@@ -45,9 +45,8 @@ def cached(path: Path, key: dict, make: Callable[[BinaryIO], dict]) -> tuple[np.
             with atomic_write(content) as temporary, open(temporary, "wb") as file:
                 facts = make(file)
             described = {"key": key, "size": content.stat().st_size, "facts": facts}
-            with atomic_write(record) as temporary:
-                temporary.write_text(json.dumps(described), "ascii")
-        return np.memmap(content, np.uint8, "c"), facts
+            write_text(record, json.dumps(described))
+        return np.memmap(content, np.uint8, "c"), facts  # "c": copied where it is changed
 
 
 @contextmanager
@@ -55,21 +54,19 @@ def _held(path: Path) -> Iterator[None]:
     """Keep other processes out in this block; wait for one that is in."""
     lock = FileLock(path.with_suffix(".lock"))
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         tqdm.write("another process is making what is needed here: waiting for it")
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
-def _facts(content: Path, record: Path, key: dict) -> dict | None:
-    """The facts about the bytes that lie there, or None: they are others, damaged, or missing."""
+def _read_facts(content: Path, record: Path, key: dict) -> dict | None:
+    """The facts about the bytes that are there; None if they are others, cut off, or missing."""
     try:
         described = json.loads(record.read_text("ascii"))
         is_whole = described["key"] == key and described["size"] == content.stat().st_size
-        return {**described["facts"]} if is_whole else None
+        return {**described["facts"]} if is_whole else None  # {**…}: refuses what is no dictionary
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -16,19 +16,13 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subco
 from colorlib import parallel
 from colorlib.bench import Bench
 from colorlib.colorize import colorize
+from colorlib.decode import PhotoError
 from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
 from colorlib.evaluate import evaluate_run, results_table, write_picture
 from colorlib.files import RunError, hold, load_generator, read_card, read_config
-from colorlib.photos import (
-    CACHE,
-    PhotoError,
-    count_reasons,
-    open_data,
-    read_split,
-    write_left_out,
-    write_split,
-)
+from colorlib.photos import CACHE, count_reasons, open_data, write_left_out
 from colorlib.recipes import RECIPES, TrainConfig
+from colorlib.split import read_split, write_split
 from colorlib.train import TrainingError, train
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
@@ -258,6 +252,8 @@ def load_config(path: Path) -> TrainConfig:
 def starting_point(arguments: list[str]) -> Train:
     """The defaults for `colorlib train`: what its --recipe or --config names.
 
+    tyro must know them before it reads the command line, so these two are looked for beforehand.
+
     Raises:
         ValueError: there is no such recipe, or the file holds no configuration.
     """
@@ -277,8 +273,9 @@ def starting_point(arguments: list[str]) -> Train:
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what goes wrong in a known way is one readable line and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):  # Windows may write arrows to a file of another code
-        getattr(stream, "reconfigure", dict)(errors="replace")
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # as Jupyter's, which need it least
+            stream.reconfigure(errors="replace")  # Windows' may know no arrows
     try:
         commands = (
             Annotated[Train, subcommand("train", default=starting_point(arguments))]

@@ -200,7 +200,7 @@ def gray_from_luma(rgb: Tensor) -> Tensor:
     Reference: ITU-R BT.601.
     """
     _check(rgb, "rgb", BYTES_AND_FLOATS)
-    return _weighted_sum(LUMA_WEIGHTS, _unit(rgb).unbind(-3)).unsqueeze(-3)
+    return _weighted_sum(LUMA_WEIGHTS, to_unit(rgb).unbind(-3)).unsqueeze(-3)
 
 
 def to_black_and_white(gray_or_rgb: Tensor, threshold: float | None = None) -> Tensor:
@@ -223,7 +223,7 @@ def to_black_and_white(gray_or_rgb: Tensor, threshold: float | None = None) -> T
     _check(gray_or_rgb, "gray_or_rgb", BYTES_AND_FLOATS, channels=(1, 3))
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold must lie in 0..1, not {threshold}; divide a byte by 255")
-    gray = gray_from_lightness(gray_or_rgb) if gray_or_rgb.shape[-3] == 3 else _unit(gray_or_rgb)
+    gray = gray_from_lightness(gray_or_rgb) if gray_or_rgb.shape[-3] == 3 else to_unit(gray_or_rgb)
     return gray > (_otsu_thresholds(gray) if threshold is None else threshold)
 
 
@@ -241,7 +241,7 @@ def rgb_to_yuv(rgb: Tensor) -> Tensor:
     Reference: ITU-R BT.601 (Y), SMPTE 170M-2004 (U, V).
     """
     _check(rgb, "rgb", BYTES_AND_FLOATS)
-    red, green, blue = _unit(rgb).unbind(-3)
+    red, green, blue = to_unit(rgb).unbind(-3)
     luma = _weighted_sum(LUMA_WEIGHTS, (red, green, blue))
     return torch.stack([luma, U_SCALE * (blue - luma), V_SCALE * (red - luma)], dim=-3)
 
@@ -278,7 +278,7 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
     Reference: Smith 1978, "Color gamut transform pairs".
     """
     _check(rgb, "rgb", BYTES_AND_FLOATS)
-    rgb = _unit(rgb)
+    rgb = to_unit(rgb)
     red, green, blue = rgb.unbind(-3)
     value = rgb.amax(-3)
     spread = value - rgb.amin(-3)
@@ -290,6 +290,11 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
     return torch.stack([hue, spread / torch.where(value > 0, value, 1), value], dim=-3)
 
 
+def to_unit(picture: Tensor) -> Tensor:
+    """Bring RGB or gray in bytes to float32 in 0..1; floats are there already."""
+    return picture.float() / 255 if picture.dtype == torch.uint8 else picture
+
+
 def _lab_from_rgb(rgb: Tensor) -> Tensor:
     linear = _gamma_off(rgb).unbind(-3)
     x, y, z = (_lab_curve(_weighted_sum(row, linear)) for row in RELATIVE_XYZ_FROM_RGB)
@@ -298,7 +303,7 @@ def _lab_from_rgb(rgb: Tensor) -> Tensor:
 
 def _lightness_from_rgb(rgb: Tensor) -> Tensor:
     y = _lab_curve(_weighted_sum(RELATIVE_XYZ_FROM_RGB[1], _gamma_off(rgb).unbind(-3)))
-    return (1.16 * y - 0.16).unsqueeze(-3)
+    return (1.16 * y - 0.16).unsqueeze(-3)  # L*/100, with L* = 116 y - 16
 
 
 def _rgb_from_lab(lab: Tensor) -> Tensor:
@@ -329,7 +334,7 @@ def _gamma_on(linear: Tensor) -> Tensor:
 
 
 def _lab_curve(light: Tensor) -> Tensor:
-    """Apply the f of CIE Lab: a cube root, and near black its tangent."""
+    """Apply the f of CIE Lab: a cube root, and near black its tangent, 4/29 = 16/116 at 0."""
     cube_root = light.clamp(min=LAB_KNEE**3) ** (1 / 3)
     return torch.where(light > LAB_KNEE**3, cube_root, LAB_SLOPE * light + 4 / 29)
 
@@ -340,14 +345,9 @@ def _lab_curve_inverse(value: Tensor) -> Tensor:
 
 
 def _weighted_sum(weights: Sequence[float], channels: Sequence[Tensor]) -> Tensor:
-    # No matrix product: under autocast or TF32 that would keep only three digits.
+    # no matrix product: under autocast or TF32 that would keep only three digits
     first, second, third = (weight * channel for weight, channel in zip(weights, channels))
     return first + second + third
-
-
-def _unit(picture: Tensor) -> Tensor:
-    """Bring bytes to float32 in 0..1; floats are there already."""
-    return picture.float() / 255 if picture.dtype == torch.uint8 else picture
 
 
 def _in_strips(convert: Callable[[Tensor], Tensor], picture: Tensor) -> Tensor:

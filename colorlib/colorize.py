@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness
+from colorlib.decode import PhotoError, image_to_rgb, read_photo
 from colorlib.evaluate import at_work
-from colorlib.photos import PhotoError, image_to_rgb, read_photo
 
 MULTIPLE = 16  # what the generators' four halvings need
 LONGEST = 4  # the longer side the network sees, in model sizes; longer photos are seen smaller
-STRIP_PIXELS = 2**18  # converted at a time: small enough to stay in the processor's cache
+STRIP_PIXELS = 2**18  # converted at a time, so that floats of the whole photo are never in memory
 
 
 @torch.inference_mode()
@@ -91,8 +91,9 @@ def _predict(generator: nn.Module, L: Tensor) -> Tensor:
 def _join(L: Tensor, ab: Tensor) -> Image.Image:
     """Enlarge ab (1, 2, h, w) bilinearly to L (1, 1, H, W), join them, convert, strip by strip."""
     height, width = L.shape[-2:]
-    # full width at once, the rows in between when their strip comes; if the photo is smaller
-    # than what the network saw, all is done here
+    # Full width at once. The rows in between are made when their strip comes, and by hand: alone,
+    # a strip would have edges of its own. If the photo is smaller than what the network saw, all
+    # is done here.
     ab = functional.interpolate(
         ab, (min(ab.shape[-2], height), width), mode="bilinear", antialias=True
     )

@@ -18,8 +18,8 @@ class ImageDiscriminator(nn.Module):
     """Judge a whole picture with one score, as in the tutorial.
 
     Six 4×4 convolutions of stride 2, each with batch norm (see `PatchDiscriminator` for what that
-    costs), then one that looks at the 4×4 pixels that are left: at 256
-    pixels 6,993,825 parameters and a receptive field of 382 pixels, more than the picture has.
+    costs in the first), then one that looks at the 4×4 pixels that are left. For pictures of 256
+    pixels: 6,993,825 parameters, and a receptive field of 382 pixels, more than the picture has.
 
     Args:
         size: height and width of the pictures, 64, 128 or 256. For 128 and 64 the last one and

@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 
 from tqdm.auto import tqdm
 
-from colorlib.files import atomic_write, explain_full_disk, hold, move
+from colorlib.files import explain_full_disk, hold, move, write_text
 
 DUTS_SITE = "http://saliencydetection.net/duts/download"
 TERMS = """\
@@ -129,6 +129,7 @@ def fetch(url: str, path: Path) -> None:
     request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
         with urlopen(request, timeout=TIMEOUT) as answer:
+            # 206: it goes on where we stopped; with any other answer it begins anew
             total = append(answer, part, done if answer.status == 206 else 0)
     except HTTPError as error:
         if error.code != 416:  # 416: there is no more than we have
@@ -212,8 +213,7 @@ def check_same(archive: Path, record: Path) -> None:
     with open(archive, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not record.exists():
-        with atomic_write(record) as temporary:
-            temporary.write_text(f"{found}  {record.stem}\n", "utf-8")  # `sha256sum -c` reads it
+        write_text(record, f"{found}  {record.stem}\n")  # `sha256sum -c` reads it
     elif not record.read_text("utf-8").startswith(found):
         raise DownloadError(
             f"{archive} is not the file of the first time: its SHA-256 is {found}, and {record} "

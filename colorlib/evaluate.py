@@ -27,7 +27,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from colorlib.color import L_ab_to_rgb, rgb_to_L_ab, rgb_to_lab
+from colorlib.color import L_ab_to_rgb, rgb_to_L_ab, rgb_to_lab, to_unit
 from colorlib.files import atomic_write, load_generator, write_json
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 
@@ -99,7 +99,7 @@ def colorfulness(rgb: Tensor) -> Tensor:
 
     Reference: Hasler and Süsstrunk 2003, metric M(3).
     """
-    red, green, blue = (255 * _as_float(rgb)).flatten(2).unbind(dim=1)  # (B, H·W) each
+    red, green, blue = (255 * to_unit(rgb)).flatten(2).unbind(dim=1)  # (B, H·W) each
     opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, B, H·W)
     spread = opponents.var(dim=2, correction=0).sum(dim=0).sqrt()
     offset = opponents.mean(dim=2).square().sum(dim=0).sqrt()
@@ -157,8 +157,9 @@ def _lpips_network() -> nn.Module:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
     from torchvision.models import AlexNet_Weights
 
+    # for a moment in the whole process: torch.hub sets none, and would wait for minutes
     usual_timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # torch.hub sets none, and would wait for minutes
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
         return LearnedPerceptualImagePatchSimilarity("alex").net
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
@@ -172,15 +173,11 @@ def _lpips_network() -> nn.Module:
         socket.setdefaulttimeout(usual_timeout)
 
 
-def _as_float(rgb: Tensor) -> Tensor:
-    return rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb
-
-
 def _as_pair(predicted: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     if predicted.ndim != 4 or predicted.shape != real.shape:
         shapes = f"{tuple(predicted.shape)} and {tuple(real.shape)}"
         raise ValueError(f"expected two batches (B, C, H, W) of one shape, got {shapes}")
-    return _as_float(predicted), _as_float(real)
+    return to_unit(predicted), to_unit(real)
 
 
 def _photo_by_photo(metric: Callable, predicted: Tensor, real: Tensor) -> Tensor:
@@ -215,8 +212,9 @@ class LookupByL:
         sums = torch.zeros(3, self.bins, dtype=torch.float64)  # of a, of b, number of pixels
         for rgb in _batches(dataset):
             L, ab = rgb_to_L_ab(rgb)
-            values = torch.cat([ab, torch.ones_like(L)], dim=1).movedim(1, 0).flatten(1).double()
-            bins = self._bins_of(L).flatten()
+            values = torch.cat([ab, torch.ones_like(L)], dim=1)  # (B, 3, H, W): a, b, and 1
+            values = values.movedim(1, 0).flatten(1).double()  # (3, pixels)
+            bins = self._bins_of(L).flatten()  # (pixels,)
             sums += torch.stack([torch.bincount(bins, row, self.bins) for row in values])
         filled = sums[2].nonzero()[:, 0]
         nearest = filled[(torch.arange(self.bins)[:, None] - filled).abs().argmin(dim=1)]
@@ -272,7 +270,7 @@ def evaluate_photos(
         ValueError: the data set is empty, or the label maps do not fit it.
     """
     labels = _label_maps(dataset, labels)
-    with_lpips = with_lpips and _has_lpips()
+    with_lpips = with_lpips and _has_lpips()  # asked once, not for every batch
     rows = []
     with at_work(colorizer) as device:
         for number, rgb in enumerate(_batches(dataset, batch)):
@@ -281,14 +279,13 @@ def evaluate_photos(
     return {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
 
 
-def evaluate(
-    colorizer: Colorizer, dataset: Dataset, batch: int = 32, labels=None, with_lpips=False
-) -> dict[str, float]:
+def evaluate(colorizer: Colorizer, dataset: Dataset, **options) -> dict[str, float]:
     """Measure a colorizer on a data set: `evaluate_photos`, and the mean over the photos of each.
 
     `committed` is the share over the balloon pixels of all photos together; `photos` their number.
+    The options are those of `evaluate_photos`.
     """
-    values = evaluate_photos(colorizer, dataset, batch, labels, with_lpips)
+    values = evaluate_photos(colorizer, dataset, **options)
     pixels = values.pop("balloon_pixels", None)
     row = {name: value.mean().item() for name, value in values.items()}
     if pixels is not None:
@@ -305,7 +302,7 @@ def compare(
         colorizers: name -> generator or baseline.
         dataset: the photos to test on.
         train: the training photos, to fit the baselines on; without them gray is the only one.
-        options: as for `evaluate`.
+        options: as for `evaluate_photos`.
 
     Returns:
         name -> row, as `evaluate` returns it.
@@ -315,9 +312,10 @@ def compare(
 
 
 def _measure(colorizer, rgb, labels, with_lpips) -> dict[str, Tensor]:
+    """All metrics of one batch, (B,) each."""
     L, real_ab = rgb_to_L_ab(rgb)
     predicted_ab = colorizer(L)
-    real, predicted = _as_float(rgb), L_ab_to_rgb(L, predicted_ab)
+    real, predicted = to_unit(rgb), L_ab_to_rgb(L, predicted_ab)
     values = {
         "psnr_ab": psnr_ab(predicted_ab, real_ab),
         "psnr_rgb": psnr_rgb(predicted, real),
@@ -328,13 +326,14 @@ def _measure(colorizer, rgb, labels, with_lpips) -> dict[str, Tensor]:
     }
     if labels is not None:
         hits, pixels = _balloon_pixels(predicted, labels)
-        values |= {"committed": hits / pixels, "balloon_pixels": pixels}
+        values |= {"committed": hits / pixels, "balloon_pixels": pixels}  # 0/0 is NaN: no balloon
     if with_lpips:
         values["lpips"] = lpips(predicted, real)
     return values
 
 
 def _label_maps(dataset, labels) -> Tensor | None:
+    """The label maps to go by, (N, H, W); None for photos, which have none."""
     if labels is None:
         labels = getattr(dataset, "labels", None)
         if getattr(labels, "ndim", 0) != 3:  # torchvision's data sets have labels, one a photo
@@ -348,7 +347,7 @@ def _has_lpips() -> bool:
     try:
         _lpips_network()
     except MetricUnavailable as reason:
-        warnings.warn(str(reason), stacklevel=4)
+        warnings.warn(str(reason), stacklevel=4)  # shown at the line that called `evaluate`
         return False
     return True
 

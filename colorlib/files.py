@@ -77,6 +77,12 @@ def explain_full_disk(error: OSError, path: Path) -> OSError:
     return OSError(errno.ENOSPC, message, str(path))
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all; names of files keep the bytes they have."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
 def write_json(path: str | Path, content: dict) -> None:
     """Write a dictionary as indented JSON, whole or not at all."""
     with atomic_write(path) as temporary:
@@ -95,7 +101,8 @@ def save_generator(path: str | Path, generator: nn.Module, **card: str | int) ->
     facts = {"architecture": type(generator).__name__, "arguments": arguments, **card}
     state = generator.state_dict()
     weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    with atomic_write(path) as temporary:  # one entry: of several the order in the file would vary
+    # the facts are one entry, since several would be written in an order that varies
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(weights, metadata={"card": json.dumps(facts)}))
 
 
@@ -107,6 +114,7 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     """
     try:
         with safe_open(path, framework="pt") as file:
+            # {**…}, here and below: a TypeError for JSON that holds no dictionary
             card = {**json.loads((file.metadata() or {}).get("card", "{}"))}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
@@ -182,7 +190,7 @@ class Run:
         with ExitStack() as stack:
             stack.enter_context(hold(self.folder))
             self._open()
-            self.held = stack.pop_all()
+            self.held = stack.pop_all()  # only now: where `_open` raises, the lock is let go
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -327,13 +335,12 @@ def environment() -> dict[str, str]:
         commit = subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout.strip()
     except OSError:  # there is no git on this machine
         commit = ""
-    cuda = torch.cuda.is_available()
+    has_gpu = torch.cuda.is_available()
+    cpu = f"CPU, {torch.get_num_threads()} threads"
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
         "commit": commit or "unknown",
-        "device": torch.cuda.get_device_name()
-        if cuda
-        else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name() if has_gpu else cpu,
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -48,30 +48,21 @@ class UNet(nn.Module):
     Args:
         width: channels of the first level; each level below has twice as many.
         depth: how often height and width are halved.
-        in_channels: 1, for L.
-        out_channels: 2, for a and b.
 
     Reference: Ronneberger et al. 2015, fig. 1. Differs: padded convolutions (the output is as
     large as the input), batch norm, tanh.
     """
 
-    def __init__(
-        self, width: int = 64, depth: int = 4, in_channels: int = 1, out_channels: int = 2
-    ):
+    def __init__(self, width: int = 64, depth: int = 4):
         super().__init__()
-        self.config = {
-            "width": width,
-            "depth": depth,
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-        }
+        self.config = {"width": width, "depth": depth}
         widths = [width * 2**level for level in range(depth + 1)]
-        self.first = DoubleConv(in_channels, widths[0])
+        self.first = DoubleConv(1, widths[0])
         self.down = nn.ModuleList(DoubleConv(above, below) for above, below in pairwise(widths))
         self.up = nn.ModuleList(
             Up(below, above) for above, below in reversed(list(pairwise(widths)))
         )
-        self.last = nn.Conv2d(widths[0], out_channels, kernel_size=1)
+        self.last = nn.Conv2d(widths[0], 2, kernel_size=1)
 
     def forward(self, L: Tensor) -> Tensor:
         """Predict chroma from lightness.
@@ -85,7 +76,7 @@ class UNet(nn.Module):
         Raises:
             ValueError: H or W is no multiple of 2**depth, or L has the wrong shape.
         """
-        check_input(L, self.config["in_channels"], self.config["depth"])
+        check_input(L, self.config["depth"])
         x = self.first(L)  # (B, 64, H, W)
         skips = []
         for block in self.down:
@@ -129,7 +120,7 @@ class StridedUNet(nn.Module):
 
     def forward(self, L: Tensor) -> Tensor:
         """Predict chroma from lightness; arguments, result and errors as `UNet.forward`."""
-        check_input(L, 1, self.config["depth"])
+        check_input(L, self.config["depth"])
         x = self.first(L)  # (B, 16, H, W)
         skips = []
         for block in self.down:
@@ -158,14 +149,14 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def check_input(L: Tensor, channels: int, depth: int) -> None:
+def check_input(L: Tensor, depth: int) -> None:
     """Refuse what a U-Net of this depth cannot halve `depth` times.
 
     Raises:
         ValueError: with the shape that came and the nearest sizes that would do.
     """
-    if L.ndim != 4 or L.shape[1] != channels:
-        raise ValueError(f"expected L of shape (B, {channels}, H, W), got {tuple(L.shape)}")
+    if L.ndim != 4 or L.shape[1] != 1:
+        raise ValueError(f"expected L of shape (B, 1, H, W), got {tuple(L.shape)}")
     multiple = 2**depth
     height, width = L.shape[-2:]
     if height % multiple or width % multiple or not height or not width:

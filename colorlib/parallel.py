@@ -96,7 +96,7 @@ def from_first(value: Any) -> Any:
 def first_goes_first() -> Iterator[None]:
     """Let process 0 run this block before the others do: they find the files that it writes."""
     if not is_first():
-        from_first(None)
+        from_first(None)  # returns when process 0 comes to its own call, below
     yield
     if is_first():
         from_first(None)

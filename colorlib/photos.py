@@ -4,23 +4,20 @@ A folder holds what people put there: photos, but also masks, gray scans, cut-of
 Thumbs.db. `PhotoFolder` looks at every file; it either uses it rightly or names it in `left_out`
 with the reason, and none stops a run.
 
-The way of a photo: its name and header are looked at (`find_photos`), it is decoded to RGB from
-whatever mode it has (`read_photo`), and made a square (`fit_photo`), to be a uint8 tensor.
-`PhotoFolder.load` goes that way once for all photos, leaves out copies, and keeps thousands of
-them in a file; `open_data` splits them by photo, so that nothing of a test photo is trained on.
+The way of a photo: its name and header are looked at (`find_photos`), it is decoded to RGB and made
+a square (`colorlib.decode`), to be a uint8 tensor. `PhotoFolder.load` goes that way once for all
+photos, leaves out copies, and keeps thousands of them in a file; `open_data`, which most callers
+need alone, splits them by photo (`colorlib.split`), so that nothing of a test photo is trained on.
 """
 
 import hashlib
 import io
 import os
 import re
-import stat
-import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -28,565 +25,24 @@ from typing import BinaryIO
 import numpy as np
 import PIL
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from colorlib import decode
 from colorlib.cache import cached
-from colorlib.files import atomic_write
+from colorlib.decode import PhotoError, fit_photo, read_photo
+from colorlib.files import write_text
 from colorlib.scenes import SceneDataset
+from colorlib.split import read_split, split_by_photo, write_split
 
 EXTENSIONS = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .ppm .pgm".split())
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # not EPS: it would run a program
-FITS = ("crop", "stretch")
-DEEP_GRAY_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-GRAY_MODES = DEEP_GRAY_MODES | {"1", "L", "LA", "La"}
-
-MAX_MEGAPIXELS = 64  # decoding takes 8 bytes a pixel, 16 with alpha: a gigabyte at most
-MAX_THREADS = 8  # so many photos in memory at once
 AT_ONCE = 64  # so many decoded ones may wait to be kept
 WORTH_CACHING = 1000  # photos; fewer are decoded in seconds
 CACHE = Path("data", "cache")
 MAX_ENLARGEMENT = 4  # a photo that must grow more than this is a blur
-GRAY_SPREAD = 12  # levels from the smallest of R, G, B to the largest; JPEG noise stays below
-GRAY_SHARE = 0.01  # a photo with fewer pixels than this above GRAY_SPREAD counts as gray
 TEST_SCENES_SEED = 1_000_000  # added to the seed of the training scenes
-
-
-class PhotoError(ValueError):
-    """A file that is no usable color photo.
-
-    Attributes:
-        reason: what is wrong and what to do, without the file's name.
-    """
-
-    def __init__(self, reason: str, name: str = ""):
-        super().__init__(f"{name}: {reason}" if name else reason)
-        self.reason = reason
-
-
-def read_photo(
-    path_or_file: str | os.PathLike | BinaryIO, shrink_to: int | None = None
-) -> Image.Image:
-    """Decode a picture file of any kind to RGB, upright; gray ones too.
-
-    Args:
-        path_or_file: a path, or a binary file open for reading.
-        shrink_to: a JPEG may come out smaller, its shorter side no less than this many pixels,
-            for a fraction of the time and memory. None: full size.
-
-    Returns:
-        PIL image, mode RGB; of an animation the first picture.
-
-    Raises:
-        PhotoError: unreadable, damaged, cut off, larger than `MAX_MEGAPIXELS`, ...
-    """
-    with _opened(path_or_file) as image:
-        if shrink_to is not None:
-            image.draft(None, (shrink_to, shrink_to))  # does nothing to other formats
-        return image_to_rgb(image)
-
-
-def image_to_rgb(image: Image.Image) -> Image.Image:
-    """Turn a PIL image of any mode into a new RGB image: EXIF-rotated, alpha flattened on white.
-
-    Gray of 16 bits is scaled to 8 (PIL's own `convert` clips it, most of it to white), float is
-    taken as 0..1. Color profiles are not applied: numbers are taken as sRGB, as torchvision does.
-
-    Raises:
-        PhotoError: the pixels mean nothing as a photo, such as floats beyond 0..1.
-    """
-    if 0 in image.size:
-        raise PhotoError("a picture without pixels: take another")
-    image = image.copy()  # decodes, and leaves the caller's picture as it is
-    with suppress(Exception):  # EXIF that nobody can read must not cost the photo
-        ImageOps.exif_transpose(image, in_place=True)
-    if image.mode in DEEP_GRAY_MODES:
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
-    if image.has_transparency_data:  # any color may hide where alpha is 0: it must not show
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    image.info = {}  # the rotation noted in EXIF or XMP is done: nobody shall do it again
-    return image
-
-
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Gray of 16 bits (0..65535) or float (0..1) as uint8, rounded."""
-    is_float = values.dtype.kind == "f"
-    top = 1 if is_float else 65535
-    if not (values.min() >= 0 and values.max() <= top):  # "not", to refuse NaN as well
-        raise PhotoError(f"values beyond 0..{top}: save it as 8-bit PNG or JPEG")
-    if is_float:
-        return np.rint(values * 255).astype(np.uint8)
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(values / 257)
-
-
-@contextmanager
-def _opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture by its header; say in plain words what goes wrong until it is closed."""
-    is_path = isinstance(file, str | os.PathLike)
-    try:
-        if is_path:
-            status = os.stat(file)
-            if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait for ever
-                raise PhotoError("no regular file: give the path of one photo")
-            if not status.st_size:
-                raise PhotoError("empty file: copy or download it again")
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_MEGAPIXELS * 1_000_000:
-                raise Image.DecompressionBombError
-            yield image
-    except Exception as error:  # on hostile bytes the decoders raise almost anything
-        name = file if is_path else getattr(file, "name", "this picture")
-        raise PhotoError(_explain(error), str(name)) from error
-
-
-def _explain(error: Exception) -> str:
-    """Say what is wrong with a file to the person who brought it."""
-    match error:
-        case PhotoError():
-            return error.reason
-        case Image.DecompressionBombError() | Image.DecompressionBombWarning() | MemoryError():
-            return f"more than {MAX_MEGAPIXELS} megapixels: make it smaller first"
-        case UnidentifiedImageError():
-            return "no picture that can be read here: save it as JPEG or PNG"
-        case OSError(errno=int()):
-            return f"cannot be opened ({error.strerror}): check the path and its permissions"
-    return f"damaged or cut off ({error}): copy or download it again, or save it as JPEG"
-
-
-def fit_photo(image: Image.Image, size: int, fit: str = "crop") -> Image.Image:
-    """Make a photo a square.
-
-    Args:
-        image: PIL image, mode RGB.
-        size: side of the square, in pixels.
-        fit: "crop" brings the shorter side to `size` and cuts out the center; "stretch" squeezes
-            the whole photo in, the tutorial's plain resize.
-
-    Returns:
-        PIL image, mode RGB, size × size.
-    """
-    if fit not in FITS:
-        raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
-    if fit == "crop":
-        return ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
-    return image.resize((size, size), Image.Resampling.BICUBIC)
-
-
-def find_photos(root: str | os.PathLike) -> list[Path]:
-    """List all picture files under a folder, sorted; gray ones too.
-
-    Their names and headers are good. What is hidden is not looked at; links are followed, and
-    each folder is entered once.
-
-    Raises:
-        NotADirectoryError: there is no such folder.
-    """
-    return [path for path, fault in _survey(Path(root)) if fault is None]
-
-
-def _survey(root: Path, size: int | None = None) -> list[tuple[Path, str | None]]:
-    """All files under `root`, sorted, with what is wrong with their name or header."""
-    if not root.is_dir():
-        raise NotADirectoryError(f"no folder of photos at {root}: check the path")
-    files = sorted(_walk(root), key=lambda file: file[0].as_posix())
-    return [(path, fault or _header_fault(path, size)) for path, fault in files]
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield all files under `root` with what is wrong with their name."""
-    folders, entered = [root], set()
-    while folders:
-        folder = folders.pop()
-        if os.path.realpath(folder) in entered:  # links may lead in circles
-            yield folder, "a link to a folder that is read already"
-            continue
-        entered.add(os.path.realpath(folder))
-        try:
-            paths = list(folder.iterdir())
-        except OSError as error:
-            yield folder, _explain(error)
-            continue
-        for path in paths:
-            if path.name.startswith("."):
-                yield path, "hidden"
-            elif os.path.isdir(path):  # links come last, so that photos keep their own names
-                folders.insert(0 if os.path.islink(path) else len(folders), path)
-            else:
-                yield path, _name_fault(path)
-
-
-def _name_fault(path: Path) -> str | None:
-    if path.suffix.lower() not in EXTENSIONS:
-        return "not a photo by its name"
-    if "\n" in path.as_posix() or "\r" in path.as_posix():
-        return "a line break in its name: rename it"  # a split file has one name a line
-    return None
-
-
-def _header_fault(path: Path, size: int | None = None) -> str | None:
-    """Say why a file is no picture, without decoding it; None: it is one.
-
-    With a size, why it is no photo to learn color from at that size.
-    """
-    try:
-        with _opened(path) as image:
-            return None if size is None else _unfit(image, size)
-    except PhotoError as error:
-        return error.reason
-
-
-def _unfit(image: Image.Image, size: int) -> str | None:
-    if image.mode in GRAY_MODES:
-        return "gray: it would teach gray"
-    if min(image.size) * MAX_ENLARGEMENT < size:
-        return f"too small: {image.width}×{image.height} pixels for a size of {size}"
-    return None
-
-
-class PhotoFolder(Dataset):
-    """A folder of color photos, decoded as they are asked for.
-
-    Opening reads headers alone: thousands of photos in a second. What turns out damaged or gray
-    only when it is decoded raises `PhotoError` here, and is left out by `load`, as copies are.
-
-    Args:
-        root: the folder; its subfolders are searched as well.
-        size: side of the square photos, in pixels.
-        fit: "crop" or "stretch", see `fit_photo`.
-        files: paths to take instead of all that lie in the folder.
-
-    Attributes:
-        files: paths of the photos.
-        names: their names: relative to `root`, with forward slashes.
-        left_out: (name, reason) of all other files.
-
-    Raises:
-        NotADirectoryError: there is no such folder.
-        PhotoError: fewer than 2 usable photos.
-    """
-
-    max_threads = MAX_THREADS
-
-    def __init__(
-        self,
-        root: str | os.PathLike,
-        size: int = 256,
-        fit: str = "crop",
-        files: Iterable[str | os.PathLike] | None = None,
-    ):
-        self.root, self.size, self.fit = Path(root), size, fit
-        if files is None:
-            survey = _survey(self.root, size)
-        else:
-            survey = [(path, _header_fault(path, size)) for path in map(Path, files)]
-        self.files = [path for path, fault in survey if fault is None]
-        self.names = [self._name(path) for path in self.files]
-        self.left_out = [(self._name(path), fault) for path, fault in survey if fault]
-        _check_enough(self.root, self.names, self.left_out)
-
-    def _name(self, path: Path) -> str:
-        is_inside = path.is_relative_to(self.root)
-        return (path.relative_to(self.root) if is_inside else path).as_posix()
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Tensor:
-        """One photo, uint8 (3, size, size).
-
-        Raises:
-            PhotoError: it is damaged or gray, which its header did not tell.
-        """
-        return torch.from_numpy(self._decode(index))
-
-    def _open(self, index: int) -> Image.Image:
-        # a JPEG of twice the size is small enough to be quick and large enough to shrink well
-        return read_photo(self.files[index], 2 * self.size)
-
-    def _decode(self, index: int) -> np.ndarray:
-        photo = fit_photo(self._open(index), self.size, self.fit)
-        rgb = np.ascontiguousarray(np.asarray(photo).transpose(2, 0, 1))
-        if is_gray(rgb):
-            raise PhotoError("gray: it would teach gray", self.names[index])
-        return rgb
-
-    def load(
-        self, names: Sequence[str] | None = None, cache: str | os.PathLike | None = None
-    ) -> "DecodedPhotos":
-        """Decode all photos once, on all cores, and keep them.
-
-        Of photos that are equal pixel by pixel the first stays: one in the training and its copy
-        in the test would be a leak.
-
-        Args:
-            names: which photos, and in which order; by default all, as in `names`.
-            cache: a folder for decoded photos. There 1,000 photos or more are kept in a file,
-                memory-mapped, for the next time that the same files are loaded at the same size
-                in the same order. None, or where nothing can be written: in memory.
-
-        Raises:
-            PhotoError: fewer than 2 usable photos.
-        """
-        names = self.names if names is None else list(names)
-        if cache is not None and self.files and len(names) >= WORTH_CACHING:
-            try:
-                return self._load_cached(names, Path(cache))
-            except OSError as error:
-                message = f"no cache, so the photos are decoded into memory: {error}"
-                warnings.warn(message, stacklevel=2)
-        content = io.BytesIO()
-        facts = self._decode_into(content, names)
-        return self._to_photos(content.getbuffer(), facts)
-
-    def _load_cached(self, names: list[str], cache: Path) -> "DecodedPhotos":
-        """Load from a file in the cache folder: one for each folder, size and fit."""
-        place = {"folder": str(self.root.resolve()), "size": self.size, "fit": self.fit}
-        files, states = dict(zip(self.names, self.files)), hashlib.sha256()
-        for name in names:
-            status = os.stat(files[name])
-            states.update(repr((name, status.st_size, status.st_mtime_ns)).encode())
-        version = [1, PIL.__version__]  # another one may decode in another way
-        key = {**place, "files": states.hexdigest(), "version": version}
-        path = cache / hashlib.sha256(repr(place).encode()).hexdigest()[:16]
-        return self._to_photos(*cached(path, key, lambda file: self._decode_into(file, names)))
-
-    def _decode_into(self, file: BinaryIO, names: Sequence[str]) -> dict:
-        """Write all usable photos to a file, one after the other; return which, and what is bad."""
-        places = {name: place for place, name in enumerate(self.names)}
-        used, bad, seen = [], [], {}
-
-        # numpy here and in `_decode`: torch would start a team of threads in each of ours
-        def decode(name: str) -> tuple[np.ndarray | None, str]:
-            try:
-                rgb = self._decode(places[name])
-            except PhotoError as error:
-                return None, error.reason
-            return rgb, hashlib.sha256(rgb).hexdigest()
-
-        pool = ThreadPoolExecutor(min(self.max_threads, os.cpu_count() or 1))  # PIL frees the GIL
-        bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
-        try:
-            for start in range(0, len(names), AT_ONCE):
-                some = names[start : start + AT_ONCE]
-                for name, (rgb, mark) in zip(some, pool.map(decode, some)):
-                    bar.update()
-                    if rgb is None:
-                        bad.append((name, mark))
-                    elif mark in seen:
-                        bad.append((name, f"duplicate: the same picture as {seen[mark]}"))
-                    else:
-                        file.write(rgb)
-                        used.append(name)
-                        seen[mark] = name
-        finally:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C waits only for photos already begun
-            bar.close()
-        _check_enough(self.root, used, self.left_out + bad)
-        return {"names": used, "bad": bad}
-
-    def _to_photos(self, content: memoryview | np.ndarray, facts: dict) -> "DecodedPhotos":
-        rgb = torch.frombuffer(content, dtype=torch.uint8).view(-1, 3, self.size, self.size)
-        left_out = sorted(self.left_out + [(name, reason) for name, reason in facts["bad"]])
-        return DecodedPhotos(rgb, facts["names"], left_out)
-
-
-class DUTS(PhotoFolder):
-    """DUTS as its authors pack it; the masks are not looked at.
-
-    Args:
-        root: the folder that holds `DUTS-TE/DUTS-TE-Image`, `DUTS-TR/DUTS-TR-Image`, or both.
-        part: "TE" (5,019 photos), "TR" (10,553), or None for what is there.
-        size: side of the square photos, in pixels.
-        fit: "crop" or "stretch", see `fit_photo`.
-
-    Raises:
-        NotADirectoryError: there is no such part.
-        PhotoError: fewer than 2 usable photos.
-    Reference: Wang et al. 2017, Learning to detect salient objects with image-level supervision.
-    """
-
-    def __init__(
-        self, root: str | os.PathLike, part: str | None = None, size: int = 256, fit: str = "crop"
-    ):
-        folders = duts_folders(root, part)
-        if not folders:
-            missing = f"DUTS-{part or 'TE'}"
-            raise NotADirectoryError(
-                f"no {missing}/{missing}-Image in {root}: see `colorlib download duts --help`"
-            )
-        files = [path for folder in folders for path in sorted(folder.iterdir())]
-        super().__init__(root, size, fit, files)
-
-
-def duts_folders(root: str | os.PathLike, part: str | None = None) -> list[Path]:
-    """The folders of photos that a folder holds in DUTS's own layout; none if it is not DUTS."""
-    names = [f"DUTS-{part}"] if part else ["DUTS-TE", "DUTS-TR"]
-    folders = [Path(root, name, f"{name}-Image") for name in names]
-    return [folder for folder in folders if folder.is_dir()]
-
-
-class LabeledPhotos(PhotoFolder):
-    """The photos of a torchvision data set, or of any other whose items are (PIL image, label).
-
-    Caltech-101, say: `LabeledPhotos(torchvision.datasets.Caltech101("data", download=True))`. The
-    labels are not used; names are the numbers of the photos.
-
-    Args:
-        dataset: without a `transform`.
-        size: side of the square photos, in pixels.
-        fit: "crop" or "stretch", see `fit_photo`.
-
-    A photo whose item is another thing raises `TypeError` when it is asked for.
-    """
-
-    max_threads = 1  # no data set promises that two threads may ask it at once
-
-    def __init__(self, dataset: Dataset, size: int = 256, fit: str = "crop"):
-        self.root, self.size, self.fit = Path(type(dataset).__name__), size, fit
-        self.dataset, self.files, self.left_out = dataset, [], []
-        self.names = [f"{number:06d}" for number in range(len(dataset))]
-
-    def _open(self, index: int) -> Image.Image:
-        try:
-            image = self.dataset[index][0]
-            if isinstance(image, Image.Image):
-                if fault := _unfit(image, self.size):
-                    raise PhotoError(fault)
-                return image_to_rgb(image)
-        except Exception as error:  # a data set raises whatever its files make it raise
-            raise PhotoError(_explain(error), self.names[index]) from error
-        raise TypeError("items must be (PIL image, label): open the data set without a transform")
-
-
-@dataclass(eq=False)
-class DecodedPhotos(Dataset):
-    """Photos in memory, or in a file that looks like memory.
-
-    Attributes:
-        rgb: (N, 3, size, size) uint8.
-        names: of the N photos, relative to their folder.
-        left_out: (name, reason) of the other files of the folder.
-    """
-
-    rgb: Tensor
-    names: list[str]
-    left_out: list[tuple[str, str]]
-
-    def __len__(self) -> int:
-        return len(self.rgb)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.rgb[index]
-
-    def pick(self, names: Sequence[str]) -> "DecodedPhotos":
-        """Take the photos of these names, in this order.
-
-        Those that lie one after the other, as the parts of `open_data` do, are not copied.
-        """
-        places = {name: place for place, name in enumerate(self.names)}
-        rows = [places[name] for name in names]
-        first = rows[0] if rows else 0
-        is_block = rows == list(range(first, first + len(rows)))
-        rgb = self.rgb[first : first + len(rows)] if is_block else self.rgb[rows]
-        return DecodedPhotos(rgb, list(names), self.left_out)
-
-
-def is_gray(rgb: np.ndarray) -> bool:
-    """Tell whether a photo, uint8 (3, H, W), has practically no color: a gray scan, a mask."""
-    spread = rgb.max(axis=0) - rgb.min(axis=0)
-    return bool((spread > GRAY_SPREAD).mean() < GRAY_SHARE)
-
-
-def count_reasons(left_out: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Count why files were left out, most frequent first: {"gray": 3, "duplicate": 1}."""
-    return dict(Counter(re.split(r" ?[:(]", reason)[0] for _, reason in left_out).most_common())
-
-
-def write_left_out(path: str | os.PathLike, left_out: Iterable[tuple[str, str]]) -> None:
-    """Write down all files that were left out, and why, one a line."""
-    lines = [" ".join(f"{name}: {reason}".splitlines()) for name, reason in left_out]
-    text = "\n".join([f"# {len(lines)} left out, and why", *lines, ""])
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
-
-
-def _check_enough(root: Path, names: list[str], left_out: list[tuple[str, str]]) -> None:
-    if len(names) >= 2:
-        return
-    reasons = "".join(f"\n  {name}: {reason}" for name, reason in left_out[:5])
-    raise PhotoError(
-        f"{len(names)} usable photo(s); at least 2 in color are needed, one to train on and one "
-        f"to test. {len(left_out)} file(s) left out{':' if left_out else ''}{reasons}",
-        str(root),
-    )
-
-
-def split_by_photo(
-    names: Sequence[str], seed: int = 0, share: float = 1 / 6
-) -> tuple[list[str], list[str]]:
-    """Divide photos into training and test, 5:1.
-
-    Photos are ranked by the SHA-256 of seed and name: the same names and seed give the same split
-    on every machine, in whatever order they come, and a photo more moves at most one other.
-
-    Args:
-        names: at least 2, each once.
-        seed: another seed, another split.
-        share: of test photos, between 0 and 1; each part gets at least one.
-
-    Returns:
-        (train_names, test_names), each in the order of rank.
-    """
-    if len(set(names)) != len(names) or len(names) < 2:
-        raise ValueError(f"a split needs at least 2 names, each once; got {list(names)[:5]}, ...")
-
-    def rank(name: str) -> tuple[bytes, str]:
-        key = unicodedata.normalize("NFC", f"{seed}:{name}")  # macOS may write é as two characters
-        return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest(), name
-
-    count = min(max(round(share * len(names)), 1), len(names) - 1)
-    ranked = sorted(names, key=rank)
-    return ranked[count:], ranked[:count]
-
-
-def write_split(
-    path: str | os.PathLike, train_names: Sequence[str], test_names: Sequence[str]
-) -> None:
-    """Save a split as a text file that people can read and change: one photo a line."""
-    lines = [f"train {name}" for name in train_names] + [f"test {name}" for name in test_names]
-    if any("\n" in line or "\r" in line for line in lines):
-        raise ValueError("a name with a line break cannot stand in a split: rename the photo")
-    title = f"# {len(train_names)} photos to train on, {len(test_names)} to test: part and name"
-    text = "\n".join([title, *lines, ""])
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
-
-
-def read_split(path: str | os.PathLike) -> tuple[list[str], list[str]]:
-    """Read what `write_split` wrote: (train_names, test_names).
-
-    Raises:
-        ValueError: a line is no "train NAME" or "test NAME", or a name stands there twice.
-    """
-    parts: dict[str, str] = {}
-    # Notepad begins a file with a byte order mark: -sig takes it away
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-        for number, line in enumerate(file, start=1):
-            part, _, name = line.rstrip("\n").partition(" ")
-            if line.startswith("#") or not line.strip():
-                continue
-            if part not in ("train", "test") or not name:
-                raise ValueError(f"{path}, line {number}: expected 'train NAME' or 'test NAME'")
-            if name in parts:
-                raise ValueError(f"{path}, line {number}: {name!r} stands there a second time")
-            parts[name] = part
-    train_names = [name for name, part in parts.items() if part == "train"]
-    return train_names, [name for name, part in parts.items() if part == "test"]
 
 
 def open_data(
@@ -638,7 +94,7 @@ def open_data(
     return photos.pick(train_names), photos.pick(test_names)
 
 
-def _apply_split(photos: DecodedPhotos, split: str | os.PathLike) -> list[list[str]]:
+def _apply_split(photos: "DecodedPhotos", split: str | os.PathLike) -> list[list[str]]:
     """The names of a split file that can be used; what it and the folder differ in is left out."""
     parts = read_split(split)
     usable, listed = set(photos.names), {name for part in parts for name in part}
@@ -648,3 +104,349 @@ def _apply_split(photos: DecodedPhotos, split: str | os.PathLike) -> list[list[s
     if not all(parts):
         raise PhotoError("no usable photo to train on, or none to test: take another", str(split))
     return parts
+
+
+class PhotoFolder(Dataset):
+    """A folder of color photos, decoded as they are asked for.
+
+    Opening reads headers alone: thousands of photos in a second. What turns out damaged or gray
+    only when it is decoded raises `PhotoError` here, and is left out by `load`, as copies are.
+
+    Args:
+        root: the folder; its subfolders are searched as well.
+        size: side of the square photos, in pixels.
+        fit: "crop" or "stretch", see `fit_photo`.
+        files: paths to take instead of all that lie in the folder.
+
+    Attributes:
+        files: paths of the photos.
+        names: their names: relative to `root`, with forward slashes.
+        left_out: (name, reason) of all other files.
+
+    Raises:
+        NotADirectoryError: there is no such folder.
+        PhotoError: fewer than 2 usable photos.
+    """
+
+    max_threads = 8  # so many photos are in memory at once
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        size: int = 256,
+        fit: str = "crop",
+        files: Iterable[str | os.PathLike] | None = None,
+    ):
+        self.root, self.size, self.fit = Path(root), size, fit
+        if files is None:
+            survey = _survey(self.root, size)
+        else:
+            survey = [(path, _header_fault(path, size)) for path in map(Path, files)]
+        self.files = [path for path, fault in survey if fault is None]
+        self.names = [self._name(path) for path in self.files]
+        self.left_out = [(self._name(path), fault) for path, fault in survey if fault]
+        _check_enough(self.root, self.names, self.left_out)
+
+    def _name(self, path: Path) -> str:
+        is_inside = path.is_relative_to(self.root)
+        return (path.relative_to(self.root) if is_inside else path).as_posix()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """One photo, uint8 (3, size, size).
+
+        Raises:
+            PhotoError: it is damaged or gray, which its header did not tell.
+        """
+        return torch.from_numpy(self._decode(index))
+
+    def _open(self, index: int) -> Image.Image:
+        """The photo as it came, in RGB; what `LabeledPhotos` does in its own way."""
+        # a JPEG of twice the size is small enough to be quick and large enough to shrink well
+        return read_photo(self.files[index], 2 * self.size)
+
+    def _decode(self, index: int) -> np.ndarray:
+        """The photo as uint8 (3, size, size)."""
+        photo = fit_photo(self._open(index), self.size, self.fit)
+        rgb = np.ascontiguousarray(np.asarray(photo).transpose(2, 0, 1))
+        if decode.is_gray(rgb):
+            raise PhotoError("gray: it would teach gray", self.names[index])
+        return rgb
+
+    def load(
+        self, names: Sequence[str] | None = None, cache: str | os.PathLike | None = None
+    ) -> "DecodedPhotos":
+        """Decode all photos once, on all cores, and keep them.
+
+        Of photos that are equal pixel by pixel the first stays: one in the training and its copy
+        in the test would be a leak.
+
+        Args:
+            names: which photos, and in which order; by default all, as in `names`.
+            cache: a folder for decoded photos. There 1,000 photos or more are kept in a file,
+                memory-mapped, for the next time that the same files are loaded at the same size
+                in the same order. None, or where nothing can be written: in memory.
+
+        Raises:
+            PhotoError: fewer than 2 usable photos.
+        """
+        names = self.names if names is None else list(names)
+        # without files, nobody knows whether the photos in a cache are still the same
+        if cache is not None and self.files and len(names) >= WORTH_CACHING:
+            try:
+                return self._load_cached(names, Path(cache))
+            except OSError as error:
+                message = f"no cache, so the photos are decoded into memory: {error}"
+                warnings.warn(message, stacklevel=2)
+        content = io.BytesIO()
+        facts = self._decode_into(content, names)
+        return self._to_photos(content.getbuffer(), facts)
+
+    def _load_cached(self, names: list[str], cache: Path) -> "DecodedPhotos":
+        """Load from a file in the cache folder: one for each folder, size and fit."""
+        place = {"folder": str(self.root.resolve()), "size": self.size, "fit": self.fit}
+        files, states = dict(zip(self.names, self.files)), hashlib.sha256()
+        for name in names:
+            status = os.stat(files[name])
+            states.update(repr((name, status.st_size, status.st_mtime_ns)).encode())
+        version = [1, PIL.__version__]  # another one may decode in another way
+        key = {**place, "files": states.hexdigest(), "version": version}
+        path = cache / hashlib.sha256(repr(place).encode()).hexdigest()[:16]
+        return self._to_photos(*cached(path, key, lambda file: self._decode_into(file, names)))
+
+    def _decode_into(self, file: BinaryIO, names: Sequence[str]) -> dict:
+        """Write all usable photos to a file, one after the other; return which, and what is bad."""
+        places = {name: place for place, name in enumerate(self.names)}
+        used, bad, name_of = [], [], {}
+
+        # numpy here and in `_decode`: torch would start a team of threads in each of ours
+        def pixels(name: str) -> np.ndarray | str:  # or what is wrong with the photo
+            try:
+                return self._decode(places[name])
+            except PhotoError as error:
+                return error.reason
+
+        pool = ThreadPoolExecutor(min(self.max_threads, os.cpu_count() or 1))  # PIL frees the GIL
+        bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
+        try:
+            for start in range(0, len(names), AT_ONCE):
+                some = names[start : start + AT_ONCE]
+                for name, rgb in zip(some, pool.map(pixels, some)):
+                    bar.update()
+                    if isinstance(rgb, str):
+                        bad.append((name, rgb))
+                    elif (digest := hashlib.sha256(rgb).digest()) in name_of:
+                        bad.append((name, f"duplicate: the same picture as {name_of[digest]}"))
+                    else:
+                        file.write(rgb)
+                        used.append(name)
+                        name_of[digest] = name
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C waits only for photos already begun
+            bar.close()
+        _check_enough(self.root, used, self.left_out + bad)
+        return {"names": used, "bad": bad}
+
+    def _to_photos(self, content: memoryview | np.ndarray, facts: dict) -> "DecodedPhotos":
+        """See the bytes and facts of `_decode_into` as photos, without a copy."""
+        rgb = torch.frombuffer(content, dtype=torch.uint8).view(-1, 3, self.size, self.size)
+        left_out = sorted(self.left_out + [(name, reason) for name, reason in facts["bad"]])
+        return DecodedPhotos(rgb, facts["names"], left_out)
+
+
+class DUTS(PhotoFolder):
+    """DUTS as its authors pack it; the masks are not looked at.
+
+    Args:
+        root: the folder that holds `DUTS-TE/DUTS-TE-Image`, `DUTS-TR/DUTS-TR-Image`, or both.
+        part: "TE" (5,019 photos), "TR" (10,553), or None for what is there.
+        size: side of the square photos, in pixels.
+        fit: "crop" or "stretch", see `fit_photo`.
+
+    Raises:
+        NotADirectoryError: there is no such part.
+        PhotoError: fewer than 2 usable photos.
+
+    Reference: Wang et al. 2017, Learning to detect salient objects with image-level supervision.
+    """
+
+    def __init__(
+        self, root: str | os.PathLike, part: str | None = None, size: int = 256, fit: str = "crop"
+    ):
+        folders = duts_folders(root, part)
+        if not folders:
+            missing = f"DUTS-{part or 'TE'}"
+            raise NotADirectoryError(
+                f"no {missing}/{missing}-Image in {root}: see `colorlib download duts --help`"
+            )
+        files = [path for folder in folders for path in sorted(folder.iterdir())]
+        super().__init__(root, size, fit, files)
+
+
+def duts_folders(root: str | os.PathLike, part: str | None = None) -> list[Path]:
+    """The folders of photos that a folder holds in DUTS's own layout; none if it is not DUTS."""
+    names = [f"DUTS-{part}"] if part else ["DUTS-TE", "DUTS-TR"]
+    folders = [Path(root, name, f"{name}-Image") for name in names]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+class LabeledPhotos(PhotoFolder):
+    """The photos of a torchvision data set, or of any other whose items are (PIL image, label).
+
+    Caltech-101, say: `LabeledPhotos(torchvision.datasets.Caltech101("data", download=True))`. The
+    labels are not used; names are the numbers of the photos. A photo whose item is another thing
+    raises `TypeError` when it is asked for.
+
+    Args:
+        dataset: without a `transform`.
+        size: side of the square photos, in pixels.
+        fit: "crop" or "stretch", see `fit_photo`.
+    """
+
+    max_threads = 1  # no data set promises that two threads may ask it at once
+
+    def __init__(self, dataset: Dataset, size: int = 256, fit: str = "crop"):
+        self.root, self.size, self.fit = Path(type(dataset).__name__), size, fit
+        self.dataset, self.files, self.left_out = dataset, [], []
+        self.names = [f"{number:06d}" for number in range(len(dataset))]
+
+    def _open(self, index: int) -> Image.Image:
+        try:
+            image = self.dataset[index][0]
+            if isinstance(image, Image.Image):
+                if fault := _unfit(image, self.size):
+                    raise PhotoError(fault)
+                return decode.image_to_rgb(image)
+        except Exception as error:  # a data set raises whatever its files make it raise
+            raise PhotoError(decode.explain(error), self.names[index]) from error
+        # not a fault of this photo, to be left out, but of all
+        raise TypeError("items must be (PIL image, label): open the data set without a transform")
+
+
+@dataclass(eq=False)
+class DecodedPhotos(Dataset):
+    """Photos in memory, or in a file that looks like memory.
+
+    Attributes:
+        rgb: (N, 3, size, size) uint8.
+        names: of the N photos, relative to their folder.
+        left_out: (name, reason) of the other files of the folder.
+    """
+
+    rgb: Tensor
+    names: list[str]
+    left_out: list[tuple[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.rgb)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.rgb[index]
+
+    def pick(self, names: Sequence[str]) -> "DecodedPhotos":
+        """Take the photos of these names, in this order.
+
+        Those that lie one after the other, as the parts of `open_data` do, are not copied.
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        rows = [places[name] for name in names]
+        first = rows[0] if rows else 0
+        is_block = rows == list(range(first, first + len(rows)))
+        rgb = self.rgb[first : first + len(rows)] if is_block else self.rgb[rows]
+        return DecodedPhotos(rgb, list(names), self.left_out)
+
+
+def find_photos(root: str | os.PathLike) -> list[Path]:
+    """List all picture files under a folder, sorted; gray ones too.
+
+    Their names and headers are good. What is hidden is not looked at; links are followed, and
+    each folder is entered once.
+
+    Raises:
+        NotADirectoryError: there is no such folder.
+    """
+    return [path for path, fault in _survey(Path(root)) if fault is None]
+
+
+def _survey(root: Path, size: int | None = None) -> list[tuple[Path, str | None]]:
+    """All files under `root`, sorted, with what is wrong with their name or header."""
+    if not root.is_dir():
+        raise NotADirectoryError(f"no folder of photos at {root}: check the path")
+    files = sorted(_walk(root), key=lambda file: file[0].as_posix())
+    return [(path, fault or _header_fault(path, size)) for path, fault in files]
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield all files under `root` with what is wrong with their name."""
+    folders, entered = [root], set()
+    while folders:
+        folder = folders.pop()
+        if os.path.realpath(folder) in entered:  # links may lead in circles
+            yield folder, "a link to a folder that is read already"
+            continue
+        entered.add(os.path.realpath(folder))
+        try:
+            paths = list(folder.iterdir())
+        except OSError as error:
+            yield folder, decode.explain(error)
+            continue
+        for path in paths:
+            if path.name.startswith("."):
+                yield path, "hidden"
+            elif os.path.isdir(path):  # links come last, so that photos keep their own names
+                folders.insert(0 if os.path.islink(path) else len(folders), path)
+            else:
+                yield path, _name_fault(path)
+
+
+def _name_fault(path: Path) -> str | None:
+    if path.suffix.lower() not in EXTENSIONS:
+        return "not a photo by its name"
+    if "\n" in path.as_posix() or "\r" in path.as_posix():
+        return "a line break in its name: rename it"  # a split file has one name a line
+    return None
+
+
+def _header_fault(path: Path, size: int | None = None) -> str | None:
+    """Say why a file is no picture, without decoding it; None: it is one.
+
+    With a size, why it is no photo to learn color from at that size.
+    """
+    try:
+        with decode.opened(path) as image:
+            return None if size is None else _unfit(image, size)
+    except PhotoError as error:
+        return error.reason
+
+
+def _unfit(image: Image.Image, size: int) -> str | None:
+    if image.mode in decode.GRAY_MODES:
+        return "gray: it would teach gray"
+    if min(image.size) * MAX_ENLARGEMENT < size:
+        return f"too small: {image.width}×{image.height} pixels for a size of {size}"
+    return None
+
+
+def _check_enough(root: Path, names: list[str], left_out: list[tuple[str, str]]) -> None:
+    if len(names) >= 2:
+        return
+    reasons = "".join(f"\n  {name}: {reason}" for name, reason in left_out[:5])
+    raise PhotoError(
+        f"{len(names)} usable photo(s); at least 2 in color are needed, one to train on and one "
+        f"to test. {len(left_out)} file(s) left out{':' if left_out else ''}{reasons}",
+        str(root),
+    )
+
+
+def count_reasons(left_out: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Count why files were left out, most frequent first: {"gray": 3, "duplicate": 1}."""
+    # of "gray: it would teach gray" and "damaged or cut off (…): …" the words in front
+    return dict(Counter(re.split(r" ?[:(]", reason)[0] for _, reason in left_out).most_common())
+
+
+def write_left_out(path: str | os.PathLike, left_out: Iterable[tuple[str, str]]) -> None:
+    """Write down all files that were left out, and why, one a line."""
+    lines = [" ".join(f"{name}: {reason}".splitlines()) for name, reason in left_out]
+    write_text(path, "\n".join([f"# {len(lines)} left out, and why", *lines, ""]))

@@ -14,6 +14,7 @@ from inspect import formatannotation
 from typing import Literal, get_args, get_origin
 
 LARGEST = 1e12  # of any number in a configuration; it keeps NaN and infinity out as well
+ONE_OR_MORE = "zoom batch d_every g_every discriminator_width discriminator_layers".split()
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,6 @@ class TrainConfig:
     fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square
     is_flipped: bool = True  # each picture is mirrored with probability 1/2
     zoom: float = 1.0  # each is enlarged by up to this factor, and cut to size at a random place
-    weight_decay: float = 0.0  # AdamW's, for G alone: holds its weights small
 
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
     generator_width: int = 32  # channels
@@ -48,6 +48,7 @@ class TrainConfig:
     learning_rate: float = 1e-3  # Adam's step of G while they play
     d_learning_rate: float = 2e-3  # and that of D
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
+    weight_decay: float = 0.0  # AdamW's, for G alone: holds its weights small
     is_annealed: bool = True  # the learning rates fall to 0 in each stage, see `Players.anneal`
     d_every: int = 1  # D learns on every d_every-th step
     g_every: int = 1  # G learns on every g_every-th step; k of Goodfellow et al. is their ratio
@@ -84,11 +85,11 @@ class TrainConfig:
             raise ValueError("wgan_gp needs discriminator patch with discriminator_norm none")
         if self.adversarial == "wgan_gp" and self.compile != "none":
             raise ValueError("wgan_gp differentiates twice, which needs compile none")
-        ones = ("zoom", "batch", "d_every", "g_every", "discriminator_width")
-        for name in (*ones, "discriminator_layers", "generator_width"):
-            least = 2 if name == "generator_width" else 1
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        for name in ONE_OR_MORE:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.generator_width < 2:  # the lean U-Net begins with half of it
+            raise ValueError(f"generator_width must be 2 or more, got {self.generator_width}")
 
 
 def is_a(value: object, kind: object) -> bool:
@@ -97,7 +98,8 @@ def is_a(value: object, kind: object) -> bool:
     if get_origin(kind) is Literal:
         return value in parts
     if get_origin(kind) is tuple:
-        return type(value) is tuple and [*map(is_a, value, parts)] == [True] * len(parts)
+        has_length = isinstance(value, tuple) and len(value) == len(parts)
+        return has_length and all(map(is_a, value, parts))
     if parts:  # int | None
         return any(is_a(value, part) for part in parts)
     if kind in (int, float) and isinstance(value, kind | int):

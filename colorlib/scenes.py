@@ -9,6 +9,9 @@ A scene is painted back to front, thing after thing, straight into CIE Lab and i
 (x to the right, y down, both 0..1), so it is the same scene at every size. A thing is a label, the
 depth of each point inside its outline, and a relief: its texture, added to its usual L*. Lengths
 are in widths of the picture, unless u and v say that they are in sizes of the thing.
+
+From top to bottom: what you can call, the two kinds of scenes, the patch that is painted on, the
+things, and at the end the shapes that several of them are made of.
 """
 
 from functools import cache
@@ -68,14 +71,141 @@ class Scenes(NamedTuple):
     labels: torch.Tensor
 
 
-@cache
-def _noise_tile() -> np.ndarray:
-    """Smooth noise of deviation 1 that repeats without a seam: 512 points, about 16 bumps."""
-    frequency = np.fft.fftfreq(512, 1 / 512)
-    low_pass = np.exp(-(frequency[:, None] ** 2 + frequency**2) / (2 * 10**2))
-    white = np.random.default_rng(0).normal(size=(512, 512))
-    noise = np.fft.ifft2(np.fft.fft2(white) * low_pass).real
-    return (noise / noise.std()).astype(np.float32)
+def render_scenes(count: int, size: int = 64, seed: int = 0) -> Scenes:
+    """Render scenes 0 to count - 1 of a seed.
+
+    Args:
+        count: how many.
+        size: width and height in pixels, 32 to 256: of any size it is the same scene.
+        seed: another seed, other scenes. Scene i depends on `seed` and i alone.
+
+    Returns:
+        The pictures and their label maps.
+
+    Raises:
+        ValueError: the size is out of range.
+    """
+    if not 32 <= size <= 256:
+        raise ValueError(f"scenes can be 32 to 256 pixels wide, not {size}; choose one of these")
+    rgb = torch.empty(count, 3, size, size, dtype=torch.uint8)
+    labels = np.zeros((count, size, size), np.uint8)
+    for start in range(0, count, 64):  # in batches, so that Lab in floats stays small
+        lab = np.zeros((min(64, count - start), 3, size, size), np.float32)
+        for i in range(len(lab)):
+            _render_scene(lab[i], labels[start + i], seed, start + i)
+        batch = lab_to_rgb(torch.from_numpy(lab))
+        rgb[start : start + len(lab)] = (batch * 255).round().to(torch.uint8)
+    return Scenes(rgb, torch.from_numpy(labels))
+
+
+class SceneDataset(Dataset):
+    """Rendered scenes as a dataset of pictures; all are rendered at once, and kept.
+
+    Args:
+        count, size, seed: as in `render_scenes`.
+
+    Attributes:
+        rgb: (N, 3, size, size) uint8.
+        labels: (N, size, size) uint8, as in `Scenes`.
+    """
+
+    def __init__(self, count: int = 3000, size: int = 64, seed: int = 0):
+        self.rgb, self.labels = render_scenes(count, size, seed)
+
+    def __len__(self) -> int:
+        return len(self.rgb)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """The picture: (3, size, size) uint8."""
+        return self.rgb[index]
+
+
+def _render_scene(lab, labels, seed, index, paint=None) -> None:
+    """Paint scene `index` on `lab` (3, H, W) and `labels` (H, W).
+
+    `paint`, the a*, b* of the balloon, beats the coin: the same scene with the other balloon.
+    """
+    rng = np.random.default_rng((seed, index))
+    coin = (BALLOON_RED_AB, BALLOON_BLUE_AB)[rng.integers(2)]
+    size = len(labels)
+    centers = (np.arange(size, dtype=np.float32) + 0.5) / size
+    colors, cut = _scene_colors(rng, paint or coin), rng.uniform(2, 9)
+    patch = _Patch(lab, labels, centers[None], centers[:, None], 1 / size, cut, colors)
+    x, radius = rng.uniform(0.3, 0.7), rng.uniform(0.078, 0.112)
+    y, has_balloon = radius + rng.uniform(0.07, 0.15), rng.uniform() < BALLOON_SHARE
+
+    def balloon(patch):
+        if has_balloon:
+            _balloon(patch, x, y, radius)
+
+    (_landscape if rng.uniform() < 0.8 else _still_life)(patch, rng, x, balloon)
+    lab[0] += 0.6 * patch.noise(40, 40)  # the paper's grain
+    # out of gamut red and blue would be clipped differently, and L* would tell which it was
+    lightness = np.clip(lab[0], *BALLOON_LIGHTNESS)
+    np.copyto(lab[0], lightness, where=labels == LABELS.index("balloon"))
+
+
+def _scene_colors(rng, paint) -> dict:
+    """Each thing a little lighter or darker than usual, its hue turned in step."""
+    L, a, b = np.float32(list(COLORS.values())).T
+    mood = rng.uniform(-1, 1, len(COLORS)).astype(np.float32)
+    ab = np.stack([a - 0.08 * mood * b, b + 0.08 * mood * a], 1)
+    ab[LABELS.index("balloon")] = paint
+    return dict(zip(LABELS, zip(L + 4 * mood, ab[:, :, None, None], strict=True), strict=True))
+
+
+def _landscape(patch, rng, x, balloon):
+    """By the sea, by a lake, in a meadow or in a village.
+
+    `balloon` paints one over x, if the scene has one: it flies before the hills and behind all
+    that stands in front.
+    """
+    place = ("sea", "lake", "meadow", "village")[rng.integers(4)]
+    has_water = place in ("sea", "lake")
+    horizon, shore = rng.uniform(0.43, 0.53), rng.uniform(0.68, 0.78)
+    _sky(patch, rng, horizon, x)
+    if place == "lake" or place == "meadow" and rng.uniform() < 0.6:
+        _mountains(patch, rng, horizon)
+    if has_water:
+        _water(patch, horizon)
+    else:
+        _grass(patch, rng, horizon, lift=8)
+    for _ in range(rng.integers(2, 6) if place in ("lake", "village") else 0):
+        _pine(patch, rng.uniform(), horizon + 0.03, rng.uniform(0.07, 0.12))
+    balloon(patch)
+    if has_water:
+        boat_x = 0.15 + (x + rng.uniform(0.2, 0.5)) % 0.7
+        _boat(patch, boat_x, horizon + rng.uniform(0.06, 0.14), rng.uniform(0.1, 0.14))
+    (_sand if place == "sea" else _grass)(patch, rng, shore)
+    side = 0.38 if x < 0.5 else -0.38
+    if place == "village":
+        _house(patch, rng, x - side, shore + 0.07, rng.uniform(0.14, 0.18), rng.uniform(0.2, 0.26))
+        _house(patch, rng, x + side, shore + 0.12, rng.uniform(0.16, 0.19), rng.uniform(0.2, 0.28))
+    elif place != "sea":
+        fruit = ("orange", "lemon", None)[rng.integers(3)]
+        _tree(patch, rng, x + side, shore + 0.1, rng.uniform(0.13, 0.18), fruit)
+    for _ in range(rng.integers(3, 7) if place == "meadow" else 0):
+        _flower(patch, rng, rng.uniform(), rng.uniform(0.84, 0.98), rng.uniform(0.045, 0.06))
+
+
+def _still_life(patch, rng, x, balloon):
+    """Fruit on a table, by a window; outside is what `balloon` paints, at x."""
+    _sky(patch, rng, 0.75, x)
+    _grass(patch, rng, rng.uniform(0.5, 0.6))
+    balloon(patch)
+    height = np.minimum(patch.y - rng.uniform(0.02, 0.06), rng.uniform(0.6, 0.66) - patch.y)
+    opening = np.minimum(rng.uniform(0.27, 0.33) - abs(patch.x - x), height)
+    dots = np.maximum(4 * np.sin(patch.x * 60) * np.sin(patch.y * 60) - 2, 0)
+    patch.paint("wall", -opening, 4 * dots + patch.noise(3, 3), ink=0)
+    patch.paint("frame", np.minimum(-opening, opening + 0.035))
+    edge, bowl_x = rng.uniform(0.7, 0.76), rng.uniform(0.3, 0.7)
+    patch.paint("table", patch.y - edge + 0 * patch.x, 4 + 4 * patch.noise(3, 40))
+    places = ((-0.11, -0.06), (0.11, -0.06), (0, -0.11), (-0.31, 0.1), (0.31, 0.12))
+    for i, (across, down) in enumerate(places):
+        kind, radius = ("orange", "lemon")[rng.integers(2)], rng.uniform(0.07, 0.085)
+        _fruit(patch, rng, kind, bowl_x + across, edge + down, radius)
+        if i == 2:  # the first three lie in it
+            _bowl(patch, bowl_x, edge - 0.05)
 
 
 class _Patch(NamedTuple):
@@ -91,15 +221,21 @@ class _Patch(NamedTuple):
 
     def around(self, x, y, left, top, right, bottom) -> "_Patch":
         """The part from x - left to x + right and y - top to y + bottom, its origin at x, y."""
-        edge = self.pixel
+        edge = self.pixel  # outlines are soft over one pixel more
         columns = slice(*self.x[0].searchsorted([x - left - edge, x + right + edge]))
         rows = slice(*self.y[:, 0].searchsorted([y - top - edge, y + bottom + edge]))
         lab, labels = self.lab[:, rows, columns], self.labels[rows, columns]
+        # float: a number of NumPy's own would make float64 of them, and of all that follows
         x, y = self.x[:, columns] - float(x), self.y[rows] - float(y)
         return self._replace(lab=lab, labels=labels, x=x, y=y)
 
+    def square_around(self, x, y, radius) -> "_Patch":
+        """The part that reaches this far from x, y to all four sides."""
+        return self.around(x, y, radius, radius, radius, radius)
+
     def noise(self, across, down) -> np.ndarray:
         """Noise with about this many bumps along the width and the height of the whole picture."""
+        # a bump is 32 points of the tile wide; & 511 goes on at its other end
         column = ((self.x[0] + self.cut) * (32 * across)).astype(np.int32) & 511
         row = ((self.y[:, 0] + self.cut) * (32 * down)).astype(np.int32) & 511
         return _noise_tile().take(row, 0).take(column, 1)
@@ -108,16 +244,16 @@ class _Patch(NamedTuple):
         """Paint a thing where `inside`, the depth within its outline, is not negative.
 
         Args:
-            label: What it is, one of `LABELS`.
-            inside: Depth in units of the picture's width, (H, W).
-            relief: Texture, added to the thing's L*; light and shade also gray its a*, b* a little.
-            ab: Other a*, b* in CIE units, not grayed: (2, 1, 1) or (2, H, W).
-            ink: How much darker in L* the outline is.
+            label: what it is, one of `LABELS`.
+            inside: depth in units of the picture's width, (H, W).
+            relief: texture, added to the thing's L*; light and shade also gray its a*, b* a little.
+            ab: other a*, b* in CIE units, not grayed: (2, 1, 1) or (2, H, W).
+            ink: how much darker in L* the outline is.
         """
         lightness, own_ab = self.colors[label]
         if ink:
             relief = relief - ink * np.maximum(1 - 70 * np.maximum(inside, 0), 0)
-        # Edges are soft in L*, over one pixel outside; chroma is as sharp as the labels, no blend.
+        # edges are soft in L*, over one pixel outside; chroma is as sharp as the labels, no blend
         cover = np.maximum(np.minimum(1 + inside * (1 / self.pixel), 1), 0)
         ab = own_ab * (1 - 0.01 * abs(relief)) if ab is None else ab
         self.lab[0] += cover * (lightness + relief - self.lab[0])
@@ -125,30 +261,19 @@ class _Patch(NamedTuple):
         np.copyto(self.labels, LABELS.index(label), where=inside >= 0)
 
 
-def _box(patch, half_width, height):
-    """Depth inside a box that stands on the origin."""
-    return np.minimum(half_width - abs(patch.x), np.minimum(-patch.y, patch.y + height))
-
-
-def _ellipse(patch, width, height):
-    """Depth, nearly, inside an ellipse of these half axes about the origin."""
-    return (1 - np.hypot(patch.x / width, patch.y / height)) * min(width, height)
-
-
-def _stripes(phase):
-    """0 to 1 and back to 0 with each unit of phase."""
-    return 1 - abs(2 * (phase - np.floor(phase)) - 1)
-
-
-def _ground(patch, rng, top, bend):
-    """The part of the picture below a gently waving line, and the depth below that line."""
-    patch = patch.around(0, top, 0, bend, 1, 1)
-    return patch, patch.y - bend * np.sin(patch.x * rng.uniform(3, 6) + rng.uniform(0, 6))
+@cache
+def _noise_tile() -> np.ndarray:
+    """Smooth noise of deviation 1 that repeats without a seam: 512 points, about 16 bumps."""
+    frequency = np.fft.fftfreq(512, 1 / 512)
+    low_pass = np.exp(-(frequency[:, None] ** 2 + frequency**2) / (2 * 10**2))
+    white = np.random.default_rng(0).normal(size=(512, 512))
+    noise = np.fft.ifft2(np.fft.fft2(white) * low_pass).real
+    return (noise / noise.std()).astype(np.float32)
 
 
 def _sky(patch, rng, horizon, x):
     """A sky that pales toward the horizon, pink in the evening; clouds, and a sun away from x."""
-    down = np.minimum(patch.y / horizon, 1) + 0 * patch.x
+    down = np.minimum(patch.y / horizon, 1) + 0 * patch.x  # (H, 1) becomes (H, W)
     evening = rng.uniform() ** 2
     pink = np.float32([4 + 22 * evening, 10 + 32 * evening])[:, None, None]
     relief = (12 + 14 * evening) * (down - 0.6)
@@ -162,7 +287,7 @@ def _sky(patch, rng, horizon, x):
 def _sun(patch, rng, x):
     """A disc with ten flames around it."""
     radius = rng.uniform(0.06, 0.085)
-    patch = patch.around(x, rng.uniform(0.12, 0.2), *[1.6 * radius] * 4)
+    patch = patch.square_around(x, rng.uniform(0.12, 0.2), 1.6 * radius)
     distance, angle = np.hypot(patch.x, patch.y), np.arctan2(patch.y, patch.x)
     flames = radius * (1.3 + 0.3 * np.cos(10 * angle)) - distance
     patch.paint("sun", flames, 4 - 8 * np.float32(distance > radius))
@@ -187,7 +312,7 @@ def _balloon(patch, x, y, radius):
     patch.paint("basket", ropes * radius, ink=0)
     basket = np.minimum(0.3 - abs(u), np.minimum(v - 1.5, 1.9 - v))
     patch.paint("basket", basket * radius, 10 * _stripes(u * 6) + 10 * _stripes(v * 6) - 8)
-    # A ball down to v = 0.6, from there its tangents down to the mouth
+    # a ball down to v = 0.6, from there its tangents down to the mouth
     half_width = np.where(v < 0.6, np.sqrt(np.maximum(1 - v * v, 0.01)), 1.25 - 0.75 * v)
     cone = np.minimum(0.8 * (half_width - abs(u)), 1.25 - v)
     inside = np.where(v < 0.6, 1 - np.hypot(u, v), cone) * radius
@@ -221,7 +346,7 @@ def _water(patch, horizon):
     near = np.maximum(patch.y, 0)
     swell = 9 * np.sqrt(near + 0.02) + 0.2 * np.sin(patch.x * 14 + 60 * near)
     relief = 16 * _stripes(swell) + 4 * patch.noise(7, 30) - 2 - 14 * near
-    patch.paint("water", patch.y + 0 * patch.x, relief)
+    patch.paint("water", patch.y + 0 * patch.x, relief)  # (H, 1) becomes (H, W)
 
 
 def _sand(patch, rng, top):
@@ -231,17 +356,24 @@ def _sand(patch, rng, top):
     patch.paint("sand", inside, grain - 8 * np.float32(inside < 0.03))
 
 
+def _ground(patch, rng, top, bend):
+    """The part of the picture below a gently waving line, and the depth below that line."""
+    patch = patch.around(0, top, 0, bend, 1, 1)
+    return patch, patch.y - bend * np.sin(patch.x * rng.uniform(3, 6) + rng.uniform(0, 6))
+
+
 def _tree(patch, rng, x, y, size, fruit=None):
     """A round, lumpy crown on a trunk of bark, three sizes high, perhaps with fruit."""
     trunk = patch.around(x, y, 0.16 * size, 1.4 * size, 0.16 * size, 0)
     trunk.paint("trunk", _box(trunk, 0.16 * size, 1.4 * size), 5 * trunk.noise(40, 5))
-    crown = patch.around(x, y - 1.9 * size, *[1.4 * size] * 4)
+    crown = patch.square_around(x, y - 1.9 * size, 1.4 * size)
     inside = _ellipse(crown, size, 1.08 * size) + 0.08 * size * crown.noise(12, 12)
     light = 8 * (crown.x + crown.y) / size
     crown.paint("crown", inside, 5 * crown.noise(20, 20) - light)
-    for angle in rng.uniform(0, 0.8) + np.arange(6) * 1.9 if fruit else ():
-        far = rng.uniform(0.35, 0.7) * size
-        _fruit(crown, rng, fruit, far * np.cos(angle), far * np.sin(angle), 0.033)
+    if fruit:
+        for angle in rng.uniform(0, 0.8) + np.arange(6) * 1.9:
+            far = rng.uniform(0.35, 0.7) * size
+            _fruit(crown, rng, fruit, far * np.cos(angle), far * np.sin(angle), 0.033)
 
 
 def _pine(patch, x, y, size):
@@ -257,17 +389,10 @@ def _pine(patch, x, y, size):
 
 def _flower(patch, rng, x, y, size):
     """Five petals around a dark center."""
-    patch = patch.around(x, y, *[size] * 4)
+    patch = patch.square_around(x, y, size)
     distance, angle = np.hypot(patch.x, patch.y), np.arctan2(patch.y, patch.x)
     petals = size * (0.8 + 0.2 * np.cos(5 * angle + rng.uniform(0, 6))) - distance
     patch.paint("flower", petals, 4 - 30 * np.float32(distance < 0.3 * size))
-
-
-def _courses(patch, width, height):
-    """Bricks or tiles in rows, every second row shifted: place in each, 0..1 down and across."""
-    row = np.floor(patch.y / height)
-    across = patch.x / width + 0.5 * row
-    return patch.y / height - row, across - np.floor(across)
 
 
 def _house(patch, rng, x, y, half_width, height):
@@ -290,6 +415,13 @@ def _house(patch, rng, x, y, half_width, height):
     pane.paint("window", _box(pane, 0.045, 0.09), -30 * cross, ink=25)
 
 
+def _courses(patch, width, height):
+    """Bricks or tiles in rows, every second row shifted: place in each, 0..1 down and across."""
+    row = np.floor(patch.y / height)
+    across = patch.x / width + 0.5 * row
+    return patch.y / height - row, across - np.floor(across)
+
+
 def _boat(patch, x, y, size):
     """Two sails over a hull of planks."""
     patch = patch.around(x, y, size, 1.6 * size, size, 0.35 * size)
@@ -304,7 +436,7 @@ def _boat(patch, x, y, size):
 
 def _fruit(patch, rng, label, x, y, radius):
     """An orange, round and dimpled, or a lemon, smooth and pointed at both ends."""
-    patch = patch.around(x, y, *[1.4 * radius] * 4)
+    patch = patch.square_around(x, y, 1.4 * radius)
     if label == "orange":
         inside, dimples = radius - np.hypot(patch.x, patch.y), 5 * patch.noise(40, 40)
     else:
@@ -314,133 +446,24 @@ def _fruit(patch, rng, label, x, y, radius):
     patch.paint(label, inside, dimples + 8 - 12 * light, ink=8)
 
 
-def _landscape(patch, rng, x, balloon):
-    """By the sea, by a lake, in a meadow or in a village, with a balloon over x."""
-    place = ("sea", "lake", "meadow", "village")[rng.integers(4)]
-    has_water = place in ("sea", "lake")
-    horizon, shore = rng.uniform(0.43, 0.53), rng.uniform(0.68, 0.78)
-    _sky(patch, rng, horizon, x)
-    if place == "lake" or place == "meadow" and rng.uniform() < 0.6:
-        _mountains(patch, rng, horizon)
-    if has_water:
-        _water(patch, horizon)
-    else:
-        _grass(patch, rng, horizon, lift=8)
-    for _ in range(rng.integers(2, 6) if place in ("lake", "village") else 0):
-        _pine(patch, rng.uniform(), horizon + 0.03, rng.uniform(0.07, 0.12))
-    balloon(patch)
-    if has_water:
-        boat_x = 0.15 + (x + rng.uniform(0.2, 0.5)) % 0.7
-        _boat(patch, boat_x, horizon + rng.uniform(0.06, 0.14), rng.uniform(0.1, 0.14))
-    (_sand if place == "sea" else _grass)(patch, rng, shore)
-    side = 0.38 if x < 0.5 else -0.38
-    if place == "village":
-        _house(patch, rng, x - side, shore + 0.07, rng.uniform(0.14, 0.18), rng.uniform(0.2, 0.26))
-        _house(patch, rng, x + side, shore + 0.12, rng.uniform(0.16, 0.19), rng.uniform(0.2, 0.28))
-    elif place != "sea":
-        fruit = ("orange", "lemon", None)[rng.integers(3)]
-        _tree(patch, rng, x + side, shore + 0.1, rng.uniform(0.13, 0.18), fruit)
-    for _ in range(rng.integers(3, 7) if place == "meadow" else 0):
-        _flower(patch, rng, rng.uniform(), rng.uniform(0.84, 0.98), rng.uniform(0.045, 0.06))
-
-
-def _still_life(patch, rng, x, balloon):
-    """Fruit on a table, by a window with a balloon outside."""
-    _sky(patch, rng, 0.75, x)
-    _grass(patch, rng, rng.uniform(0.5, 0.6))
-    balloon(patch)
-    height = np.minimum(patch.y - rng.uniform(0.02, 0.06), rng.uniform(0.6, 0.66) - patch.y)
-    opening = np.minimum(rng.uniform(0.27, 0.33) - abs(patch.x - x), height)
-    dots = np.maximum(4 * np.sin(patch.x * 60) * np.sin(patch.y * 60) - 2, 0)
-    patch.paint("wall", -opening, 4 * dots + patch.noise(3, 3), ink=0)
-    patch.paint("frame", np.minimum(-opening, opening + 0.035))
-    edge, bowl_x = rng.uniform(0.7, 0.76), rng.uniform(0.3, 0.7)
-    patch.paint("table", patch.y - edge + 0 * patch.x, 4 + 4 * patch.noise(3, 40))
-    places = ((-0.11, -0.06), (0.11, -0.06), (0, -0.11), (-0.31, 0.1), (0.31, 0.12))
-    for i, (across, down) in enumerate(places):
-        kind, radius = ("orange", "lemon")[rng.integers(2)], rng.uniform(0.07, 0.085)
-        _fruit(patch, rng, kind, bowl_x + across, edge + down, radius)
-        if i == 2:  # the first three lie in it
-            _bowl(patch, bowl_x, edge - 0.05)
-
-
 def _bowl(patch, x, y):
+    """Half an ellipse with a band around it."""
     patch = patch.around(x, y, 0.22, 0, 0.22, 0.17)
     band = np.float32(abs(patch.y - 0.045) < 0.014)
     inside = np.minimum(_ellipse(patch, 0.21, 0.16), patch.y)
     patch.paint("bowl", inside, -26 * band - 60 * patch.x)
 
 
-def _scene_colors(rng, paint) -> dict:
-    """Each thing a little lighter or darker than usual, its hue turned in step."""
-    L, a, b = np.float32(list(COLORS.values())).T
-    mood = rng.uniform(-1, 1, len(COLORS)).astype(np.float32)
-    ab = np.stack([a - 0.08 * mood * b, b + 0.08 * mood * a], 1)
-    ab[LABELS.index("balloon")] = paint
-    return dict(zip(LABELS, zip(L + 4 * mood, ab[:, :, None, None], strict=True), strict=True))
+def _box(patch, half_width, height):
+    """Depth inside a box that stands on the origin."""
+    return np.minimum(half_width - abs(patch.x), np.minimum(-patch.y, patch.y + height))
 
 
-def _render_scene(lab, labels, seed, index, paint=None) -> None:
-    """Paint scene `index` on `lab` (3, H, W) and `labels` (H, W); `paint` beats the coin."""
-    rng = np.random.default_rng((seed, index))
-    coin = (BALLOON_RED_AB, BALLOON_BLUE_AB)[rng.integers(2)]
-    size = len(labels)
-    centers = (np.arange(size, dtype=np.float32) + 0.5) / size
-    colors, cut = _scene_colors(rng, paint or coin), rng.uniform(2, 9)
-    patch = _Patch(lab, labels, centers[None], centers[:, None], 1 / size, cut, colors)
-    x, radius = rng.uniform(0.3, 0.7), rng.uniform(0.078, 0.112)
-    y, has_balloon = radius + rng.uniform(0.07, 0.15), rng.uniform() < BALLOON_SHARE
-    scene = _landscape if rng.uniform() < 0.8 else _still_life
-    scene(patch, rng, x, lambda patch: has_balloon and _balloon(patch, x, y, radius))
-    lab[0] += 0.6 * patch.noise(40, 40)  # the paper's grain
-    # Out of gamut red and blue would be clipped differently, and L* would tell which it was.
-    lightness = np.clip(lab[0], *BALLOON_LIGHTNESS)
-    np.copyto(lab[0], lightness, where=labels == LABELS.index("balloon"))
+def _ellipse(patch, width, height):
+    """Depth, nearly, inside an ellipse of these half axes about the origin."""
+    return (1 - np.hypot(patch.x / width, patch.y / height)) * min(width, height)
 
 
-def render_scenes(count: int, size: int = 64, seed: int = 0) -> Scenes:
-    """Render scenes 0 to count - 1 of a seed.
-
-    Args:
-        count: How many.
-        size: Width and height in pixels, 32 to 256: of any size it is the same scene.
-        seed: Another seed, other scenes. Scene i depends on `seed` and i alone.
-    Returns:
-        The pictures and their label maps.
-    Raises:
-        ValueError: The size is out of range.
-    """
-    if not 32 <= size <= 256:
-        raise ValueError(
-            f"scenes can be 32 to 256 pixels wide, not {size}; choose a size in between"
-        )
-    rgb = torch.empty(count, 3, size, size, dtype=torch.uint8)
-    labels = np.zeros((count, size, size), np.uint8)
-    for start in range(0, count, 64):  # in batches, so that Lab in floats stays small
-        lab = np.zeros((min(64, count - start), 3, size, size), np.float32)
-        for i in range(len(lab)):
-            _render_scene(lab[i], labels[start + i], seed, start + i)
-        batch = lab_to_rgb(torch.from_numpy(lab))
-        rgb[start : start + len(lab)] = (batch * 255).round().to(torch.uint8)
-    return Scenes(rgb, torch.from_numpy(labels))
-
-
-class SceneDataset(Dataset):
-    """Rendered scenes as a dataset of pictures; all are rendered at once, and kept.
-
-    Args:
-        count, size, seed: As in `render_scenes`.
-    Attributes:
-        rgb: (N, 3, size, size) uint8.
-        labels: (N, size, size) uint8, as in `Scenes`.
-    """
-
-    def __init__(self, count: int = 3000, size: int = 64, seed: int = 0):
-        self.rgb, self.labels = render_scenes(count, size, seed)
-
-    def __len__(self) -> int:
-        return len(self.rgb)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        """The picture: (3, size, size) uint8."""
-        return self.rgb[index]
+def _stripes(phase):
+    """0 to 1 and back to 0 with each unit of phase."""
+    return 1 - abs(2 * (phase - np.floor(phase)) - 1)

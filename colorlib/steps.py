@@ -26,7 +26,8 @@ class Players:
 
     `painter` and `critic` are the generator and the discriminator as the steps call them: compiled
     if the config says so, and with their gradients averaged where several processes train
-    together. Their weights are the same; what is saved and tested are the plain networks.
+    together. Their weights are the same; what is saved and tested are the plain networks. Without
+    an adversarial loss there is no discriminator: it, its optimizer and the critic are None.
 
     Args:
         config: names the networks, the objective and Adam's settings.
@@ -67,10 +68,9 @@ class Players:
         if network is not None and parallel.count() > 1:
             # buffers stay each process's own: to overwrite them between D's two forward passes
             # would spoil the first one's backward pass; older torch has another name for it
-            names = ("forward_sync_buffers", "broadcast_buffers")
-            known = signature(DistributedDataParallel).parameters
-            options = {next(name for name in names if name in known): False}
-            network = DistributedDataParallel(network, **options)
+            is_new = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+            option = "forward_sync_buffers" if is_new else "broadcast_buffers"
+            network = DistributedDataParallel(network, **{option: False})
         return network
 
     def _adam(
@@ -98,10 +98,12 @@ class Players:
         the game both are full up to the middle, then fall in a line.
         """
         if self.is_warming_up:
-            factor, optimizers = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0)), [self.optimizer_g]
+            factor = 0.5 + 0.5 * math.cos(math.pi * min(share, 1.0))
+            optimizers = [self.optimizer_g]
         else:
-            factor, optimizers = 2 - 2 * max(share, 0.5), [self.optimizer_g, self.optimizer_d]
-        for optimizer in filter(None, optimizers):
+            factor = 2 - 2 * max(share, 0.5)
+            optimizers = [self.optimizer_g, self.optimizer_d]
+        for optimizer in filter(None, optimizers):  # without a game there is no D
             optimizer.param_groups[0]["lr"] = factor * optimizer.defaults["lr"]
 
     def autocast(self) -> torch.autocast:
@@ -130,6 +132,27 @@ class Players:
         networks = filter(None, (self.generator, self.discriminator))
         values = (v for network in networks for v in network.state_dict().values())
         return bool(torch.stack([v.isfinite().all() for v in values]).all())  # one wait
+
+
+def train_step(players: Players, L: Tensor, real_ab: Tensor, step: int) -> dict[str, Tensor]:
+    """One batch: D's turn, then G's, as the schedule has it; `step` counts from 1.
+
+    Returns the losses of both steps, as far as they were taken.
+    """
+    config, losses, fake_ab = players.config, {}, None
+    may_learn = players.has_head_start or not players.is_warming_up
+    is_d_turn = players.discriminator is not None and may_learn and step % config.d_every == 0
+    is_g_turn = step % config.g_every == 0 or players.is_warming_up
+    if config.compile == "reduce-overhead":
+        torch.compiler.cudagraph_mark_step_begin()  # what the last step left may be overwritten
+    if config.share_forward and is_d_turn and is_g_turn:
+        with players.autocast():
+            fake_ab = players.painter(L)
+    if is_d_turn:
+        losses |= discriminator_step(players, L, real_ab, fake_ab)
+    if is_g_turn:
+        losses |= generator_step(players, L, real_ab, fake_ab)
+    return losses
 
 
 def discriminator_step(
@@ -223,24 +246,6 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
-
-
-def train_step(players: Players, L: Tensor, real_ab: Tensor, step: int) -> dict[str, Tensor]:
-    """One batch: D's turn, then G's, as the schedule has it; `step` counts from 1."""
-    config, losses, fake_ab = players.config, {}, None
-    may_learn = players.has_head_start or not players.is_warming_up
-    is_d_turn = players.discriminator is not None and may_learn and step % config.d_every == 0
-    is_g_turn = step % config.g_every == 0 or players.is_warming_up
-    if config.compile == "reduce-overhead":
-        torch.compiler.cudagraph_mark_step_begin()  # what the last step left may be overwritten
-    if config.share_forward and is_d_turn and is_g_turn:
-        with players.autocast():
-            fake_ab = players.painter(L)
-    if is_d_turn:
-        losses |= discriminator_step(players, L, real_ab, fake_ab)
-    if is_g_turn:
-        losses |= generator_step(players, L, real_ab, fake_ab)
-    return losses
 
 
 def make_generator(config: TrainConfig) -> nn.Module:

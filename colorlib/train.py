@@ -13,9 +13,7 @@ import signal
 import threading
 import time
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -23,12 +21,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from colorlib import parallel
-from colorlib.color import rgb_to_L_ab
+from colorlib.batches import Batches
 from colorlib.evaluate import at_work, triptych_sheet, triptychs, write_picture
 from colorlib.files import Run, RunError, save_generator
 from colorlib.recipes import TrainConfig
@@ -36,9 +33,6 @@ from colorlib.steps import Players, train_step
 
 EPOCHS = 10  # the budget where none is given
 FLUSH_EVERY = 50  # steps between two looks at the losses: each look waits for the device
-KEEP_ON_DEVICE = 2**31  # bytes of L and ab that may be converted once and kept
-SHARE_OF_MEMORY = 1 / 4  # of a GPU's that is free, which photos may take as bytes
-AHEAD = 2  # batches that are gathered while the device computes
 SURE = 0.01  # D whose mean answers over an epoch are this near 1 and 0 has won
 ONE_COLOR = 0.05  # G whose ab vary by less than this share of the real ones paints one color
 D_HAS_WON = """D told real from invented colors through a whole epoch: G can learn nothing from it.
@@ -49,121 +43,6 @@ Try a larger lambda_reconstruction, a longer warm_up, or a smaller learning_rate
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says at which step, why, and what to do."""
-
-
-class Batches:
-    """A data set as batches of (L, real_ab) on the device.
-
-    The order, mirroring and zoom of an epoch follow from the seed and the epoch's number alone, so
-    that a run resumed in the middle of an epoch sees what it would have seen. Photos that are
-    there as one uint8 tensor (`dataset.rgb`, (N, 3, H, W)) are gathered without a loop: few of
-    them are converted to Lab once and kept; those that fit into a GPU wait there as bytes; the
-    rest comes from memory or disk, two batches ahead. Of several processes that train together
-    each gets its own part of every batch; the last one is filled up to be shared evenly.
-
-    Args:
-        dataset: gives uint8 rgb, (3, H, W), each.
-        config: batch, seed, is_flipped and zoom are read.
-        device: where the batches are to be.
-    """
-
-    def __init__(self, dataset: Dataset, config: TrainConfig, device: torch.device):
-        if len(dataset) == 0:
-            raise ValueError("the data set is empty: there is nothing to learn from")
-        if tuple(dataset[0].shape) != (3, config.size, config.size):
-            wanted, got = (3, config.size, config.size), tuple(dataset[0].shape)
-            raise ValueError(f"the config says pictures of {wanted}, the data set has {got}")
-        if config.batch % (processes := parallel.count()) or len(dataset) < processes:
-            what = f"{len(dataset)} pictures in batches of {config.batch}"
-            advice = f"take a multiple of {processes} as batch"
-            raise ValueError(f"{processes} processes cannot share {what} evenly: {advice}")
-        self.dataset, self.config, self.device = dataset, config, device
-        self.rgb, self.kept = getattr(dataset, "rgb", None), None
-        if self.rgb is not None and self.rgb.numel() * 4 <= KEEP_ON_DEVICE:
-            chunks = [rgb_to_L_ab(chunk.to(device)) for chunk in self.rgb.split(256)]
-            self.kept = [torch.cat(part) for part in zip(*chunks, strict=True)]
-        elif self.rgb is not None and device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            if self.rgb.numel() <= SHARE_OF_MEMORY * free:
-                self.rgb = self.rgb.to(device)
-        stored = self.kept or [self.rgb]
-        self.home = torch.device("cpu") if self.rgb is None else stored[0].device
-
-    def __len__(self) -> int:
-        """Batches in an epoch; the last one may be smaller."""
-        return -(-len(self.dataset) // self.config.batch)
-
-    def stream(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches without end, from the one after `step` on."""
-        while True:
-            epoch, position = divmod(step, len(self))
-            random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-            order = torch.randperm(len(self.dataset), generator=random)
-            mirrored = torch.rand(len(order), generator=random) < 0.5 * self.config.is_flipped
-            places = torch.rand(len(order), 3, generator=random)
-            # copied once an epoch: at each copy the CPU waits for the GPU
-            indices = self._share(order.to(self.home))[position:]
-            mirrors = self._share(mirrored.to(self.device))[position:]
-            places = self._share(places.to(self.device))[position:]
-            for batch, mirror, place in zip(self._load(indices), mirrors, places, strict=True):
-                if self.config.is_flipped:
-                    mirror = mirror[:, None, None, None]
-                    batch = tuple(torch.where(mirror, part.flip(-1), part) for part in batch)
-                yield self._zoom(batch, place) if self.config.zoom > 1 else batch
-            step += len(indices)
-
-    def _share(self, epoch: Tensor) -> list[Tensor]:
-        """What this process gets of every batch of an epoch."""
-        missing = -len(epoch) % parallel.count()
-        batches = torch.cat([epoch, epoch[:missing]]).split(self.config.batch)
-        return [batch.chunk(parallel.count())[parallel.rank()] for batch in batches]
-
-    def _zoom(self, batch: tuple[Tensor, ...], place: Tensor) -> tuple[Tensor, ...]:
-        """Enlarge each picture and cut it to size; place (B, 3), 0..1: how much, and where."""
-        shown = 1 / (1 + (self.config.zoom - 1) * place[:, 0])  # share of the width that is kept
-        corner = (1 - shown[:, None]) * (2 * place[:, 1:] - 1)
-        affine = torch.zeros(len(place), 2, 3, device=self.device)
-        affine[:, 0, 0] = affine[:, 1, 1] = shown
-        affine[:, :, 2] = corner
-        grid = functional.affine_grid(affine, batch[0].shape, align_corners=False)
-        options = {"padding_mode": "border", "align_corners": False}
-        return tuple(functional.grid_sample(part, grid, **options) for part in batch)
-
-    def _load(self, indices: list[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        if self.kept is not None:
-            for chosen in indices:
-                yield tuple(part.index_select(0, chosen) for part in self.kept)
-        else:
-            for rgb in self._photos(indices):
-                yield rgb_to_L_ab(rgb.to(self.device, non_blocking=True))
-
-    def _photos(self, indices: list[Tensor]) -> Iterable[Tensor]:
-        """Batches of uint8 rgb: on the device, or where it can fetch them by itself."""
-        is_pinned = self.device.type == "cuda"
-        if self.rgb is None:
-            own = torch.Generator()  # else the loader draws from the run's random numbers
-            batches = [part.tolist() for part in indices]
-            options = {"generator": own, "pin_memory": is_pinned}
-            return DataLoader(self.dataset, batch_sampler=batches, **options)
-        if self.home.type == "cuda":
-            return (self.rgb.index_select(0, chosen) for chosen in indices)
-
-        def gather(chosen: Tensor) -> Tensor:
-            shape = (len(chosen), *self.rgb.shape[1:])
-            rgb = torch.empty(shape, dtype=torch.uint8, pin_memory=is_pinned)
-            return torch.index_select(self.rgb, 0, chosen, out=rgb)
-
-        return ahead(map(gather, indices))
-
-
-def ahead(items: Iterable, count: int = AHEAD) -> Iterator:
-    """What `items` gives (never None), so many items ahead in a thread of its own."""
-    items = iter(items)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(next, items, None) for _ in range(count))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, items, None))
-            yield item
 
 
 class Trained(NamedTuple):
@@ -232,27 +111,35 @@ class Loop:
 
     Of several processes that train together all take these steps at the same time, and only the
     first one has a run to write to. What depends on the time is therefore told by the first.
+
+    Args:
+        players: the networks.
+        batches: what they learn from.
+        run: the folder to save to, open; None saves nothing.
+        samples: as in `train`.
     """
 
     LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
     COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)
-    SAVE_AT_MOST = 5  # seconds between saves, where epochs are shorter; more if a save takes long
-    SAVE_AT_LEAST = 300  # where they are longer
+    # seconds: a save falls on an epoch's end, but not so soon after the last one (or later still,
+    # if saves take long), and without waiting for that end when the last one is so long ago
+    SAVE_AT_MOST = 5
+    SAVE_AT_LEAST = 300
 
     def __init__(self, players: Players, batches: Batches, run: Run | None, samples: Tensor | None):
         self.players, self.batches, self.run, self.samples = players, batches, run, samples
         self.config = players.config
         self.step, self.saved_step, self.is_balanced = 0, -1, False
         self.history: list[dict] = []
-        self.pending: list[tuple[dict, dict[str, Tensor]]] = []
-        self.unwritten: list[dict] = []
+        self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses still on the device
+        self.unwritten: list[dict] = []  # rows that history.csv could not take yet
         self.warned: set[str] = set()
         self.seconds = self.saved_at = 0.0  # how long the run has trained, earlier calls included
         self.save_took = 0.0
         self.clock = time.monotonic()
 
     def resume(self) -> None:
-        """Go back to the last checkpoint, if there is one, and set up what follows from it."""
+        """Go back to the last checkpoint, if there is one; then open the batches and the bar."""
         state = parallel.from_first(self.run.load_checkpoint() if self.run else None)
         if state is not None:
             self._restore(state)
@@ -264,6 +151,14 @@ class Loop:
         is_silent = self.is_done() or not parallel.is_first()
         self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=is_silent)
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
+
+    def _state(self) -> dict:
+        """All that resuming needs."""
+        state = {"step": self.step, "seconds": self.seconds, "is_balanced": self.is_balanced}
+        state |= {"players": self.players.state_dict(), "random": torch.get_rng_state()}
+        if self.players.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
+        return state
 
     def _restore(self, state: dict) -> None:
         try:
@@ -292,13 +187,7 @@ class Loop:
 
     def take_step(self) -> None:
         """Learn from the next batch, and do what is due after it."""
-        share, warm_up = self.share(), self.config.warm_up
-        if self.players.is_warming_up and share >= warm_up and warm_up < 1:
-            self.players.end_warm_up()
-        self.players.has_head_start = share >= warm_up * (1 - self.config.d_head_start)
-        if self.config.is_annealed:
-            stage = (0.0, warm_up) if self.players.is_warming_up else (warm_up, 1.0)
-            self.players.anneal((share - stage[0]) / (stage[1] - stage[0]))
+        self._set_stage()
         self.batch = next(self.stream)
         try:
             losses = train_step(self.players, *self.batch, self.step + 1)
@@ -306,9 +195,7 @@ class Loop:
             if message := explain(error, self.config):
                 raise TrainingError(message) from error
             raise
-        now = time.monotonic()
-        took = min(now - self.clock, 60.0)  # a laptop that slept has not trained
-        self.seconds, self.clock = parallel.from_first(self.seconds + took), now
+        self._count_seconds()
         self.step += 1
         row = {
             "step": self.step,
@@ -324,12 +211,28 @@ class Loop:
         elif self.seconds - self.saved_at > self.SAVE_AT_LEAST:
             self.save()
 
+    def _set_stage(self) -> None:
+        """Tell the players whether they warm up or play, and at which learning rates."""
+        share, warm_up = self.share(), self.config.warm_up
+        if self.players.is_warming_up and share >= warm_up and warm_up < 1:
+            self.players.end_warm_up()
+        self.players.has_head_start = share >= warm_up * (1 - self.config.d_head_start)
+        if self.config.is_annealed:
+            start, end = (0.0, warm_up) if self.players.is_warming_up else (warm_up, 1.0)
+            self.players.anneal((share - start) / (end - start))
+
+    def _count_seconds(self) -> None:
+        """Add what has passed since the last step."""
+        now = time.monotonic()
+        took = min(now - self.clock, 60.0)  # a laptop that slept has not trained
+        self.seconds, self.clock = parallel.from_first(self.seconds + took), now
+
     def flush(self) -> None:
         """Read the losses of the last steps off the device, check them, and write them down."""
         if not self.pending:
             return
         values = [value for _, losses in self.pending for value in losses.values()]
-        # the only wait for the device
+        # the only wait for the device; there may be no values, as on some steps nobody learns
         numbers = iter(parallel.mean_of_all(torch.stack(values)).tolist() if values else ())
         rows = []
         for row, losses in self.pending:
@@ -354,6 +257,7 @@ class Loop:
             warnings.warn(f"{error}: close it elsewhere; its rows wait meanwhile", stacklevel=2)
 
     def _refuse_infinite(self, rows: list[dict]) -> None:
+        """Stop the run where a loss is NaN or infinite."""
         for row in rows:
             losses = {name: row[name] for name in self.LOSSES if row[name] is not None}
             if not all(map(math.isfinite, losses.values())):
@@ -363,9 +267,9 @@ class Loop:
         saved = ""
         if self.run:
             last = f"step {self.saved_step}" if self.saved_step > 0 else "none"
-            saved = f" The last good checkpoint in {self.run.folder}: {last}."
+            saved = f"The last good checkpoint in {self.run.folder}: {last}. "
         advice = "Try a smaller learning rate, or precision float32, in a fresh run"
-        raise TrainingError(f"{what}.{saved} {advice}")
+        raise TrainingError(f"{what}. {saved}{advice}")
 
     def end_epoch(self) -> None:
         """See whether D still can tell real from fake; save, and show the samples."""
@@ -393,11 +297,7 @@ class Loop:
         if self.step >= FLUSH_EVERY and self.paints_one_color():
             self._warn_once(HAS_COLLAPSED)
         if self.run:
-            state = {"step": self.step, "seconds": self.seconds, "is_balanced": self.is_balanced}
-            state |= {"players": self.players.state_dict(), "random": torch.get_rng_state()}
-            if self.players.device.type == "cuda":
-                state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
-            self.run.save_checkpoint(state)
+            self.run.save_checkpoint(self._state())
             data = Path(self.config.data).name  # weights travel: no path of somebody's machine
             card = {"data": data, "size": self.config.size, "seed": self.config.seed}
             path = self.run.folder / "generator.safetensors"

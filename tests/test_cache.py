@@ -15,7 +15,7 @@ from PIL import Image
 from skimage import data
 from test_photos import color_picture, encode
 
-from colorlib import photos, train
+from colorlib import batches, photos
 from colorlib.cache import cached
 from colorlib.cli import main
 from colorlib.photos import PhotoError, PhotoFolder, open_data
@@ -314,12 +314,12 @@ def test_training_from_the_cache_takes_no_memory_for_it(tmp_path, monkeypatch):
     photo = bytes(3 * size**2)
     content, _ = cached(tmp_path / "cache", {}, give(photo * count, []))
     names = [str(number) for number in range(count)]
-    monkeypatch.setattr(train, "KEEP_ON_DEVICE", 0)
+    monkeypatch.setattr(batches, "KEEP_ON_DEVICE", 0)
     config = TrainConfig(size=size, batch=2)
     before = anonymous_megabytes()
     rgb = torch.frombuffer(content, dtype=torch.uint8).view(count, 3, size, size)
     dataset = photos.DecodedPhotos(rgb, names, []).pick(names[60:])
-    stream = train.Batches(dataset, config, torch.device("cpu")).stream(0)
+    stream = batches.Batches(dataset, config, torch.device("cpu")).stream(0)
     for _ in range(len(dataset) // 2):
         next(stream)
     assert anonymous_megabytes() - before < 40

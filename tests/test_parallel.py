@@ -19,13 +19,14 @@ from torch.nn import functional
 
 import colorlib.train as module
 from colorlib import parallel
+from colorlib.batches import Batches
 from colorlib.cli import main
 from colorlib.color import rgb_to_L_ab
 from colorlib.files import Run, read_history
 from colorlib.lesson.toy_gan import one_thread
 from colorlib.losses import bce_discriminator, bce_generator
 from colorlib.steps import make_discriminator, make_generator
-from colorlib.train import Batches, Loop, train
+from colorlib.train import Loop, train
 
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import data
 from torch.utils.data import DataLoader
 
-from colorlib import photos
+from colorlib import decode, photos
 from colorlib.photos import (
     DecodedPhotos,
     LabeledPhotos,
@@ -186,7 +186,7 @@ def test_exif_rotation_is_undone_once(orientation, format):
     upright = read_photo(io.BytesIO(encode(picture, format, exif=exif)))
     expected = ORIENTATIONS[orientation](np.asarray(picture))
     np.testing.assert_array_equal(np.asarray(upright), expected)
-    again = photos.image_to_rgb(upright)
+    again = decode.image_to_rgb(upright)
     np.testing.assert_array_equal(np.asarray(again), expected)
 
 
@@ -204,7 +204,7 @@ def test_rotation_is_done_once_even_if_the_exif_cannot_be_written_again(monkeypa
     exif[0x0112] = 3
     file = io.BytesIO(encode(picture, "PNG", exif=exif))
     monkeypatch.setattr(Image.Exif, "tobytes", refuse)
-    twice = photos.image_to_rgb(read_photo(file))
+    twice = decode.image_to_rgb(read_photo(file))
     np.testing.assert_array_equal(np.asarray(twice), np.asarray(picture)[::-1, ::-1])
 
 
@@ -213,7 +213,7 @@ def test_image_to_rgb_leaves_the_picture_as_it_is():
     exif[0x0112] = 6
     picture = Image.open(io.BytesIO(encode(color_picture(), "PNG", exif=exif)))
     before = picture.copy()
-    photos.image_to_rgb(picture).putpixel((0, 0), (1, 2, 3))
+    decode.image_to_rgb(picture).putpixel((0, 0), (1, 2, 3))
     assert picture.size == before.size and picture.info == before.info
     np.testing.assert_array_equal(np.asarray(picture), np.asarray(before))
 
@@ -477,13 +477,13 @@ def test_loading_leaves_out_what_is_damaged_and_keeps_names_beside_their_photos(
 def test_a_photo_with_a_little_color_is_kept_and_one_with_practically_none_is_not():
     rgb = np.full((3, 100, 100), 128, dtype=np.uint8)
     rgb[0] += np.random.default_rng(0).integers(0, 8, (100, 100), dtype=np.uint8)  # JPEG noise
-    assert photos.is_gray(rgb)
+    assert decode.is_gray(rgb)
     rgb[0, :20, :20] = 220  # a red lamp
-    assert not photos.is_gray(rgb)
+    assert not decode.is_gray(rgb)
     for name in ["astronaut", "chelsea", "coffee"]:
         photo = getattr(data, name)().transpose(2, 0, 1)
-        assert not photos.is_gray(photo)
-        assert photos.is_gray(np.stack([photo[1]] * 3))
+        assert not decode.is_gray(photo)
+        assert decode.is_gray(np.stack([photo[1]] * 3))
 
 
 def test_files_can_be_given(tmp_path, folder):

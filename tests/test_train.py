@@ -14,7 +14,9 @@ from torch.nn import functional
 from torch.ops import aten
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import colorlib.batches as loading
 import colorlib.train as module
+from colorlib.batches import Batches, ahead
 from colorlib.color import rgb_to_L_ab
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.evaluate import evaluate_run
@@ -30,7 +32,7 @@ from colorlib.steps import (
     generator_step,
     train_step,
 )
-from colorlib.train import Batches, Loop, TrainingError, ahead, train
+from colorlib.train import Loop, TrainingError, train
 
 SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
 
@@ -283,7 +285,7 @@ class TestBatches:
     @pytest.mark.parametrize("kind", ["kept", "converted", "from disk", "one by one"])
     def test_all_ways_of_loading_agree(self, kind, monkeypatch, tmp_path):
         if kind in ("converted", "from disk"):
-            monkeypatch.setattr(module, "KEEP_ON_DEVICE", 0)
+            monkeypatch.setattr(loading, "KEEP_ON_DEVICE", 0)
         pictures = Pictures(10) if kind != "one by one" else OneByOne(Pictures(10))
         if kind == "from disk":
             rgb = pictures.rgb.numpy()
@@ -799,9 +801,9 @@ class TestOnAGPU:
     @pytest.mark.parametrize("photos", ["Lab on the GPU", "bytes on the GPU", "in memory"])
     def test_the_loop_never_waits_for_the_gpu(self, recipe, photos, monkeypatch):
         if photos != "Lab on the GPU":
-            monkeypatch.setattr(module, "KEEP_ON_DEVICE", 0)
+            monkeypatch.setattr(loading, "KEEP_ON_DEVICE", 0)
         if photos == "in memory":
-            monkeypatch.setattr(module, "SHARE_OF_MEMORY", 0)
+            monkeypatch.setattr(loading, "SHARE_OF_MEMORY", 0)
         config = small(recipe, steps=99, zoom=1.5, warm_up=0.0)
         players = Players(config, device="cuda")
         batches = Batches(Pictures(80, config.size), config, players.device)
