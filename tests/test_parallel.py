@@ -135,6 +135,7 @@ def halves_apart(config, dataset):
     return generator, discriminator, history
 
 
+@pytest.mark.whole
 def test_two_processes_learn_what_one_does_that_takes_the_halves_apart(context, tmp_path):
     finish(start(context, learn, tmp_path), tmp_path)
     for name, config in CONFIGS.items():
@@ -183,6 +184,7 @@ def assert_same(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.whole
 def test_they_stop_at_the_same_step_and_go_on(context, tmp_path):
     finish(start(context, stop, tmp_path), tmp_path)
     (history, weights), (other_history, other_weights) = (
@@ -215,6 +217,7 @@ def command(rank: int, folder: Path, *arguments: str) -> None:
     main([*TINY, "--out", str(folder / "run"), *arguments])
 
 
+@pytest.mark.whole
 def test_the_other_says_so_and_what_was_saved_is_good(context, photos, tmp_path):
     arguments = ("--data", str(photos), "--steps", "100000")
     members = start(context, command, tmp_path, *arguments)

@@ -660,6 +660,7 @@ def gradient_of(network):
     return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
 
+@pytest.mark.whole
 class TestCompiled:
     """With a backend that needs no compiler: what is traced is the same for all."""
 
