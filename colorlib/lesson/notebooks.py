@@ -186,7 +186,6 @@ def run(notebook: NotebookNode, folder: Path, profile: str, strict: bool = True)
         "COLORLIB_STATIC": "1",
         "COLORLIB_STRICT": "1" if strict else "",
         "JUPYTER_PREFER_ENV_PATH": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",
         # this colorlib, also where another one, or none, is installed
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
