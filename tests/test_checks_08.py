@@ -49,6 +49,7 @@ WRONG = {
         (lambda values, loss: (values.min() + values.max()) / 2, "middle of the range"),
         (smallest_loss, "the smallest *loss*"),
         (lambda values, loss: values.mode().values, "the most frequent"),
+        (lambda values, loss: values.abs().mean(), "as many values must lie above"),
         (lambda values, loss: values.median(), "for L2 you return the median"),
         (lambda values, loss: values, "one number"),
         (lambda values, loss: values.max(), "as many values must lie above"),
@@ -60,7 +61,7 @@ WRONG = {
         ([(60, 0), (-60, 0), (0, 10)], "less than 30 from gray"),
         ([(60, 40), (-60, -40), (-60, 40), (60, -40)], "does not care between"),
         ([(60, 0), (50, 0), (0, 60)], "the median of the a* values is 50"),
-        ([(60, 0), (-60, 0), (0, 60), (0, -60)], "so does L2"),
+        ([(60, 0), (-60, 0), (0, 60), (0, -60)], "so nearly does L2"),
         ([(60, 0, 0)] * 3, "a pair"),
     ],
     "hinge": [
@@ -74,8 +75,11 @@ WRONG = {
         ((lambda r, f: (1 - r).clamp(min=0).mean(), hinge_painter), "then means"),
         ((lambda r, f: (1 - r).clamp(min=0), hinge_painter), "one number"),
         ((lambda r, f: 0.7, hinge_painter), "return a tensor"),
+        ((lambda r, f: hinge_critic(r, f).detach(), hinge_painter), "could not learn from it"),
+        ((lambda r, f: max(0, 1 - r).mean(), hinge_painter), "clamp"),
         ((hinge_critic, lambda f: f.mean()), "the painter's sign"),
         ((hinge_critic, lambda f: (1 - f).clamp(min=0).mean()), "no hinge"),
+        ((hinge_critic, lambda f: -f.mean() / 2), "no ½"),
         ((hinge_critic, lambda f: 0.7), "a tensor, too"),
     ],
     "taste": [

@@ -12,18 +12,20 @@ ENOUGH = 0.3  # of the balloon pixels are to be decidedly red or blue
 @check
 def best_constant(answer):
     """Exercise 1: the guess with the smallest mean loss, for L2 and for L1."""
-    values = torch.tensor([0.0, 1.0, 0.0, 0.2, 5.0])
+    values = torch.tensor([-0.5, 1.0, -0.5, 0.2, 5.0])
     l1, l2 = (torch.as_tensor(answer(values.clone(), loss)) for loss in ("l1", "l2"))
     require(l1.numel() == l2.numel() == 1, "return one number, the guess.")
     l1, l2 = l1.item(), l2.item()
     middle = values.mean().item()
     both = f"for L1 you return the mean, {l1:.2g}; try values 0, 0, 1: which guess costs least?"
     require(abs(l1 - middle) > 1e-3, both)
-    require(abs(l1 - 2.5) > 1e-3, "the middle of the range: 5 is rare, and counts too much.")
+    require(abs(l1 - 2.25) > 1e-3, "the middle of the range: 5 is rare, and counts too much.")
     costs = (values - values.median()).abs().mean().item(), values.var(correction=0).item()
     loss = "that is the smallest *loss*; return the guess at which it is reached."
     require(abs(l1 - costs[0]) > 1e-3 and abs(l2 - costs[1]) > 1e-3, loss)
-    require(abs(l1) > 1e-3, "for L1 that is the most frequent value; is it also in the middle?")
+    require(
+        abs(l1 + 0.5) > 1e-3, "for L1 that is the most frequent value; is it also in the middle?"
+    )
     wanted = "for L1 as many values must lie above the guess as below it: sort them."
     require_close(l1, 0.2, wanted)
     require(abs(l2 - 0.2) > 1e-3, "for L2 you return the median; far values pull harder there.")
@@ -35,8 +37,8 @@ def best_constant(answer):
 def gray_from_vivid(answer):
     """Exercise 2: vivid colors that L1 paints gray, and L2 does not."""
     pairs = [tuple(float(filled(value)) for value in filled(pair)) for pair in filled(answer)]
-    require(len(pairs) >= 3, f"{len(pairs)} colors are too few: with three or more it can be done.")
     require(all(len(pair) == 2 for pair in pairs), "each color is a pair (a*, b*).")
+    require(len(pairs) >= 3, f"{len(pairs)} colors are too few: with three or more it can be done.")
     colors = torch.tensor(pairs)
     require(colors.abs().max() <= 100, "no value beyond ±100: such colors do not exist.")
     dull = int(colors.norm(dim=1).argmin())
@@ -51,7 +53,7 @@ def gray_from_vivid(answer):
         require(abs(below) < 1e-6, off)
     balance = colors.mean(dim=0)
     shown = f"({balance[0]:.0f}, {balance[1]:.0f})"
-    lopsided = f"L1 paints gray, but so does L2: the mean is {shown}; make the colors lopsided."
+    lopsided = f"L1 paints gray, but so nearly does L2: the mean is {shown}, less than 5 from gray."
     require(balance.norm() >= 5, lopsided)
     return f"L1 paints gray, a color that is not among them; L2 paints {shown}."
 
@@ -60,10 +62,16 @@ def gray_from_vivid(answer):
 def hinge(answer):
     """Exercise 3: both sides of the hinge loss."""
     critic, painter = (filled(side) for side in answer)
-    real, fake = torch.tensor([3.0, 0.5, -2.0]), torch.tensor([-4.0, 0.2])
-    got, wanted = filled(critic(real, fake)), hinge_discriminator(real, fake)
+    real, fake = torch.tensor([3.0, 0.5, -2.0], requires_grad=True), torch.tensor([-4.0, 0.2])
+    try:
+        got, wanted = filled(critic(real, fake)), hinge_discriminator(real, fake)
+    except RuntimeError as error:
+        pythons = "Python's `max` compares two numbers, not tensors; take `t.clamp(min=0)`."
+        require("ambiguous" not in str(error), pythons)
+        raise
     require(isinstance(got, torch.Tensor), f"return a tensor; you return a {type(got).__name__}.")
     require(got.ndim == 0, f"return one number, the mean; you return {got.numel()}.")
+    require(got.requires_grad, "D could not learn from it: no `.item()` and no `.detach()`.")
     require(not torch.isclose(got, 2 * wanted), "twice too much: each half is weighted with ½.")
     swapped = "real and fake are swapped: this critic wants fakes above 1."
     require(not torch.isclose(got, hinge_discriminator(-real, -fake)), swapped)
@@ -77,6 +85,9 @@ def hinge(answer):
     require(isinstance(score, torch.Tensor), "the painter's loss is a tensor, too.")
     caught = "the painter's sign: she wants high logits, so the loss falls as they rise."
     require(not torch.isclose(torch.as_tensor(score).mean(), -asked), caught)
+    half = "the painter's loss has no ½, and it is a mean, not a sum."
+    factors = (torch.isclose(torch.as_tensor(score), factor * asked) for factor in (0.5, 1.0, 2.0))
+    require([bool(factor) for factor in factors] != [True, False, False], half)
     no_hinge = "the painter has no hinge: -mean D(G), however high the logits are already."
     require_close(score, asked, no_hinge)
     return "the same as colorlib's; what is safely caught costs this critic nothing."
@@ -93,8 +104,9 @@ def taste(answer):
     few = f"with λ = {weight:g} the mean share of decided balloon pixels is {committed:.0%}."
     require(committed >= ENOUGH, few)
     best = max(psnr for psnr, committed in means.values() if committed >= ENOUGH)
+    # two seeds do not tell smaller differences from chance
     truer = f"λ = {weight:g} keeps the order, but another one does too, with a better PSNR."
-    require(psnr == best, truer)
+    require(psnr > best - 0.1, truer)
     wanted = max(psnr for psnr, _ in means.values()) - psnr
     require(price > -0.05, "a price is positive: the best PSNR minus the one you deliver.")
     require_close(price, wanted, "subtract its mean PSNR from the largest mean PSNR.", 0.06)
