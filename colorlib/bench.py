@@ -219,7 +219,7 @@ class Meter:
     def _our_end_to_end(self, players: Players, batches: Batches) -> float:
         run = Run(self.scratch / "run", asdict(players.config), fresh=True)
         with run, open(self.scratch / "bar.txt", "w") as bar, redirect_stderr(bar):
-            loop = Loop(players, batches, run, None)
+            loop = Loop(players, batches, run)
             loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
             loop.resume()
 

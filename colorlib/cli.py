@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from torch.utils.data import Dataset
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from colorlib import parallel
@@ -22,11 +23,13 @@ from colorlib.evaluate import evaluate_run, results_table, write_picture
 from colorlib.files import RunError, hold, load_generator, read_card, read_config
 from colorlib.photos import CACHE, count_reasons, open_data, write_left_out
 from colorlib.recipes import RECIPES, TrainConfig
-from colorlib.split import read_split, write_split
+from colorlib.split import read_split, split_by_photo, write_split
 from colorlib.train import TrainingError, train
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
+VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # share of the training photos, photos
+WORTH_HOLDING_BACK = 100  # training photos; of fewer none can be spared
 SPLIT = "split.txt"  # in a run's folder: which photos are for training, and which for the test
 LEFT_OUT = "left_out.txt"  # there too: which files of the data are used for neither, and why
 DATA = Path("data")  # here downloads land; how these data sets are split is kept in `splits`
@@ -61,7 +64,9 @@ class Train:
         out = self.out or Path("runs", again or self.recipe)
         with parallel.together():
             train_data, test_data = self.open_data(out)
-            train(self.options, train_data, out, samples=test_data.rgb[:6], fresh=self.fresh)
+            learning, validation = hold_back(train_data)
+            options = {"samples": test_data.rgb[:6], "validation": validation}
+            train(self.options, learning, out, **options, fresh=self.fresh)
             if parallel.is_first():
                 evaluate_run(out, train_data, test_data)
                 Show(out).run()
@@ -202,6 +207,20 @@ def open_run_data(config: TrainConfig, folder: Path, cache: Path | None) -> tupl
     if is_new and split.exists():
         list_split(Path(config.data), split)
     return parts
+
+
+def hold_back(photos: Dataset) -> tuple[Dataset, Dataset | None]:
+    """Divide training photos into those to learn from, and a few to look at after every epoch.
+
+    Scenes are divided in no way, and neither are so few photos that none could be spared.
+    """
+    names = getattr(photos, "names", [])
+    if len(names) < WORTH_HOLDING_BACK:
+        return photos, None
+    share = min(VALIDATION, VALIDATION_AT_MOST / len(names))
+    # by the rank in which they lie on the disk, so that neither part is copied
+    learning, validation = split_by_photo(names, SPLIT_SEED, share)
+    return photos.pick(learning), photos.pick(validation)
 
 
 def list_split(data: Path, split: Path) -> None:

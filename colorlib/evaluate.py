@@ -447,8 +447,9 @@ def evaluate_run(
     """Test the generator in a run's folder beside the baselines; write down what came out.
 
     Args:
-        folder: the run's, with its generator.safetensors; gets metrics.json and triptychs/: one
-            PNG a photo, and all on sheet.png.
+        folder: the run's, with its generator.safetensors, and best.safetensors if photos were
+            held back for validation; gets metrics.json and triptychs/: one PNG a photo, and all on
+            sheet.png.
         train: the photos it was trained on, which the baselines are fitted to.
         test: photos it never saw.
         pictures: how many of them get a triptych.
@@ -459,7 +460,10 @@ def evaluate_run(
     """
     folder = Path(folder)
     generator = load_generator(folder / "generator.safetensors")
-    rows = compare({"generator": generator}, test, train, with_lpips=with_lpips)
+    everyone = {"generator": generator}
+    if (folder / "best.safetensors").exists():
+        everyone["best on validation"] = load_generator(folder / "best.safetensors")
+    rows = compare(everyone, test, train, with_lpips=with_lpips)
     names = getattr(test, "names", [""] * len(test))
     made = triptychs(generator, test, pictures)
     shutil.rmtree(folder / "triptychs", ignore_errors=True)

@@ -178,8 +178,8 @@ class Run:
             cannot be written to.
     """
 
-    MADE = ("checkpoint.pt", "checkpoint.previous.pt", "generator.safetensors", "metrics.json")
-    MADE += ("history.csv", "samples", "triptychs", "config.json")  # removed in this order
+    MADE = ("checkpoint.pt", "checkpoint.previous.pt", "generator.safetensors", "best.safetensors")
+    MADE += ("metrics.json", "history.csv", "validation.csv", "samples", "triptychs", "config.json")
 
     def __init__(self, folder: str | Path, config: dict, fresh: bool = False):
         self.folder = Path(folder)
@@ -200,7 +200,7 @@ class Run:
         for part in self.folder.rglob(".*.part"):
             part.unlink(missing_ok=True)
         if self.fresh:
-            for name in self.MADE:
+            for name in self.MADE:  # in this order
                 path = self.folder / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         path = self.folder / "config.json"
@@ -256,18 +256,18 @@ class Run:
             )
         return None
 
-    def append_history(self, rows: list[dict]) -> None:
-        """Add rows to history.csv, a header first where there is none."""
-        path = self.folder / "history.csv"
+    def append_rows(self, name: str, rows: list[dict]) -> None:
+        """Add rows to history.csv or validation.csv, a header first where there is none."""
+        path = self.folder / name
         try:
             with open(path, "a", newline="") as file:
                 write_rows(file, rows)
         except OSError as error:
             raise explain_full_disk(error, path) from error
 
-    def cut_history(self, step: int) -> list[dict]:
+    def cut_rows(self, name: str, step: int) -> list[dict]:
         """Drop the rows after a step (they were never saved as weights); return those before."""
-        path = self.folder / "history.csv"
+        path = self.folder / name
         rows = [row for row in read_history(path) if row.get("step") in range(step + 1)]
         if not rows:
             path.unlink(missing_ok=True)
@@ -293,7 +293,7 @@ def read_config(path: str | Path) -> dict:
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """The rows of a history.csv, numbers as numbers; lines cut off or damaged are left out."""
+    """The rows of a history.csv or validation.csv, numbers as numbers; damaged lines left out."""
     if not Path(path).exists():
         return []
     lines = Path(path).read_bytes().decode(errors="replace").split("\n")[:-1]

@@ -26,12 +26,13 @@ from tqdm.auto import tqdm
 
 from colorlib import parallel
 from colorlib.batches import Batches
-from colorlib.evaluate import at_work, triptych_sheet, triptychs, write_picture
+from colorlib.evaluate import at_work, evaluate, triptych_sheet, triptychs, write_picture
 from colorlib.files import Run, RunError, save_generator
 from colorlib.recipes import TrainConfig
 from colorlib.steps import Players, train_step
 
 EPOCHS = 10  # the budget where none is given
+LOOKS = "validation.csv"
 FLUSH_EVERY = 50  # steps between two looks at the losses: each look waits for the device
 SURE = 0.01  # D whose mean answers over an epoch are this near 1 and 0 has won
 ONE_COLOR = 0.05  # G whose ab vary by less than this share of the real ones paints one color
@@ -61,6 +62,7 @@ def train(
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
     samples: Tensor | None = None,
+    validation: Dataset | Tensor | None = None,
     device: torch.device | str | None = None,
     fresh: bool = False,
     stop_after: int | None = None,
@@ -74,6 +76,8 @@ def train(
         generator: takes L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names.
         discriminator: takes (L, ab) to logits; by default the one config names.
         samples: uint8 rgb, (N, 3, size, size): pictures to color and save at every epoch.
+        validation: photos like the data set's, of which nothing is learned: G is measured on them
+            after every epoch, in validation.csv, and its best weights of the stage are kept.
         device: by default a GPU if there is one.
         fresh: start over, though the folder holds a run.
         stop_after: stop after so many steps of this call, as if by Ctrl-C; to try resuming.
@@ -92,7 +96,7 @@ def train(
     run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
     with run_folder as run, own_randomness(config.seed, device), held_interrupt() as interrupt:
         players = Players(config, generator, discriminator, device)
-        loop = Loop(players, Batches(dataset, config, device), run, samples)
+        loop = Loop(players, Batches(dataset, config, device), run, samples, validation)
         loop.resume()
         last_step = loop.step + stop_after if stop_after else None
         with closing(loop.bar):
@@ -100,6 +104,8 @@ def train(
                 if parallel.from_first(interrupt.is_set()):
                     break
                 loop.take_step()
+            if loop.is_done():
+                loop.look()
             loop.save()
         if interrupt.is_set() or not loop.is_done():
             raise KeyboardInterrupt(f"stopped at step {loop.step}; the same call goes on")
@@ -117,20 +123,31 @@ class Loop:
         batches: what they learn from.
         run: the folder to save to, open; None saves nothing.
         samples: as in `train`.
+        validation: likewise.
     """
 
     LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
     COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)
+    MEASURED = ("ciede2000", "psnr_ab", "colorfulness", "colorfulness_real")  # in validation.csv
     # seconds: a save falls on an epoch's end, but not so soon after the last one (or later still,
     # if saves take long), and without waiting for that end when the last one is so long ago
     SAVE_AT_MOST = 5
     SAVE_AT_LEAST = 300
 
-    def __init__(self, players: Players, batches: Batches, run: Run | None, samples: Tensor | None):
-        self.players, self.batches, self.run, self.samples = players, batches, run, samples
+    def __init__(
+        self,
+        players: Players,
+        batches: Batches,
+        run: Run | None = None,
+        samples: Tensor | None = None,
+        validation: Dataset | Tensor | None = None,
+    ):
+        self.players, self.batches, self.run = players, batches, run
+        self.samples, self.validation = samples, validation
         self.config = players.config
         self.step, self.saved_step, self.is_balanced = 0, -1, False
         self.history: list[dict] = []
+        self.looks: list[dict] = []  # what was measured on the validation photos, a row a look
         self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses still on the device
         self.unwritten: list[dict] = []  # rows that history.csv could not take yet
         self.warned: set[str] = set()
@@ -143,7 +160,7 @@ class Loop:
         state = parallel.from_first(self.run.load_checkpoint() if self.run else None)
         if state is not None:
             self._restore(state)
-        self.history = parallel.from_first(self.run.cut_history(self.step) if self.run else [])
+        self.history, self.looks = parallel.from_first(self._cut_rows())
         if state is None:
             self._show_samples()
         self.stream = self.batches.stream(self.step)
@@ -151,6 +168,12 @@ class Loop:
         is_silent = self.is_done() or not parallel.is_first()
         self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=is_silent)
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
+
+    def _cut_rows(self) -> tuple[list[dict], list[dict]]:
+        """The rows up to the step at which the run goes on: of every step, of every look."""
+        if self.run is None:
+            return [], []
+        return tuple(self.run.cut_rows(name, self.step) for name in ("history.csv", LOOKS))
 
     def _state(self) -> dict:
         """All that resuming needs."""
@@ -251,7 +274,7 @@ class Loop:
             return
         self.unwritten += rows
         try:
-            self.run.append_history(self.unwritten)
+            self.run.append_rows("history.csv", self.unwritten)
             self.unwritten = []
         except PermissionError as error:  # Excel holds what it shows
             warnings.warn(f"{error}: close it elsewhere; its rows wait meanwhile", stacklevel=2)
@@ -281,10 +304,36 @@ class Loop:
             self.is_balanced = max(abs(real - 0.5), abs(fake - 0.5)) < self.config.equilibrium
             if real > 1 - SURE and fake < SURE:
                 self._warn_once(D_HAS_WON)
+        self.look()
         # a large checkpoint is saved less often, so that saving takes a twentieth of the time
         pause = self.SAVE_AT_MOST * max(1.0, 4 * self.save_took)
         if self.seconds - self.saved_at >= pause:
             self.save()
+
+    def look(self) -> None:
+        """Measure G on the validation photos; keep its weights if they are its stage's best.
+
+        The best are those of the smallest CIEDE2000. They are sought stage by stage, since a game
+        begins with a step away from the photos' own colors.
+        """
+        is_looked = self.looks and self.looks[-1]["step"] == self.step
+        if self.validation is None or is_looked or not parallel.is_first():
+            return
+        measured = evaluate(self.players.generator, self.validation)
+        stage = "warm-up" if self.players.is_warming_up else "game"
+        epoch = round(self.step / len(self.batches), 2)
+        row = {"step": self.step, "epoch": epoch, "stage": stage}
+        self.looks.append(row | {name: measured[name] for name in self.MEASURED})
+        if self.run:
+            errors = [look["ciede2000"] for look in self.looks if look["stage"] == stage]
+            if errors[-1] == min(errors):
+                self._save_generator("best.safetensors", step=self.step)
+            self.run.append_rows(LOOKS, self.looks[-1:])
+
+    def _save_generator(self, name: str, **facts: int) -> None:
+        data = Path(self.config.data).name  # weights travel: no path of somebody's machine
+        facts |= {"data": data, "size": self.config.size, "seed": self.config.seed}
+        save_generator(self.run.folder / name, self.players.generator, **facts)
 
     def save(self) -> None:
         """Write the history, the checkpoint, the generator's weights and the sample pictures."""
@@ -298,10 +347,7 @@ class Loop:
             self._warn_once(HAS_COLLAPSED)
         if self.run:
             self.run.save_checkpoint(self._state())
-            data = Path(self.config.data).name  # weights travel: no path of somebody's machine
-            card = {"data": data, "size": self.config.size, "seed": self.config.seed}
-            path = self.run.folder / "generator.safetensors"
-            save_generator(path, self.players.generator, **card)
+            self._save_generator("generator.safetensors")
         self._show_samples()
         self.saved_step, self.saved_at = self.step, self.seconds
         self.save_took = parallel.from_first(time.monotonic() - began)

@@ -3,15 +3,18 @@
 import json
 import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
-from colorlib.cli import main
-from colorlib.files import read_config, save_generator
+from colorlib.cli import hold_back, main
+from colorlib.files import read_config, read_history, save_generator
 from colorlib.generator import StridedUNet
+from colorlib.photos import PhotoFolder
+from colorlib.scenes import SceneDataset
 
 COMMANDS = ("train", "evaluate", "colorize", "show", "download", "bench")
 TINY = "--size 32 --generator-width 8 --batch 4 --steps 3".split()
@@ -50,6 +53,27 @@ def test_train_leaves_a_whole_run(run, photos):
     assert config["data"] == str(photos)
     assert (config["steps"], config["adversarial"]) == (3, "none")
     assert json.loads((run / "metrics.json").read_text())["rows"]["generator"]["photos"] == 1
+
+
+def test_of_a_hundred_photos_a_twentieth_is_held_back_to_look_at(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    Path("photos").mkdir()
+    for index in range(125):
+        pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"photos/{index}.png")
+    main(["train", "--data", "photos", "--recipe", "l1", "--out", "run", *TINY])
+    assert "104 pictures to train on, 21 to test" in capsys.readouterr().out
+    rows = json.loads(Path("run/metrics.json").read_text("utf-8"))["rows"]
+    assert list(rows)[3:] == ["generator", "best on validation"]
+    assert [row["step"] for row in read_history("run/validation.csv")] == [3]
+
+    folder = PhotoFolder("photos", 32).load()
+    for photos, counts in ((folder, (119, 6)), (folder.pick(folder.names[:99]), (99, 0))):
+        learning, validation = hold_back(photos)
+        assert (len(learning), len(validation or [])) == counts
+        assert not set(learning.names) & set(getattr(validation, "names", []))
+    assert hold_back(SceneDataset(2, 32))[1] is None
 
 
 def test_the_same_command_again_goes_on_and_prints_the_results(run, photos, capsys):

@@ -132,7 +132,7 @@ class TestRun:
     def test_fresh_removes_the_old_run_and_nothing_else(self, tmp_path):
         with Run(tmp_path, {"batch": 4}) as run:
             run.save_checkpoint({"step": 1})
-            run.append_history(rows(1))
+            run.append_rows("history.csv", rows(1))
             (tmp_path / "samples").mkdir()
             (tmp_path / "samples" / "epoch.png").touch()
         (tmp_path / "notes.txt").write_text("mine")
@@ -240,25 +240,25 @@ class TestCheckpoints:
 class TestHistory:
     def test_rows_come_back_as_numbers(self, tmp_path):
         with Run(tmp_path, {}) as run:
-            run.append_history(rows(1, 2))
-            run.append_history(rows(3))
+            run.append_rows("history.csv", rows(1, 2))
+            run.append_rows("history.csv", rows(3))
         assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
 
     def test_it_is_cut_back_to_a_checkpoint(self, tmp_path):
         with Run(tmp_path, {}) as run:
-            run.append_history(rows(1, 2, 3, 4))
-            assert run.cut_history(2) == rows(1, 2)
-            run.append_history(rows(3))
+            run.append_rows("history.csv", rows(1, 2, 3, 4))
+            assert run.cut_rows("history.csv", 2) == rows(1, 2)
+            run.append_rows("history.csv", rows(3))
             assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
-            assert run.cut_history(0) == []
+            assert run.cut_rows("history.csv", 0) == []
             assert not (tmp_path / "history.csv").exists()
 
     def test_a_line_that_a_kill_cut_off_is_left_out(self, tmp_path):
         with Run(tmp_path, {}) as run:
-            run.append_history(rows(1, 2))
+            run.append_rows("history.csv", rows(1, 2))
             with open(tmp_path / "history.csv", "a") as file:
                 file.write("3,game,1.")
-            assert run.cut_history(5) == rows(1, 2)
+            assert run.cut_rows("history.csv", 5) == rows(1, 2)
 
     def test_none_is_empty(self, tmp_path):
         assert read_history(tmp_path / "history.csv") == []

@@ -203,7 +203,7 @@ def test_of_a_history_the_good_lines_are_kept(content, folder):
     path = folder / "history.csv"
     path.write_bytes(content)
     assert all(isinstance(row, dict) for row in read_history(path))
-    kept = Run(folder, {}).cut_history(2)
+    kept = Run(folder, {}).cut_rows("history.csv", 2)
     assert all(row["step"] in (0, 1, 2) for row in kept)
 
 

@@ -1,5 +1,6 @@
 """Training: who moves in whose step, the naive loop to the bit, resuming, and what goes wrong."""
 
+import copy
 import math
 import os
 import signal
@@ -19,7 +20,7 @@ import colorlib.train as module
 from colorlib.batches import Batches, ahead
 from colorlib.color import rgb_to_L_ab
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
-from colorlib.evaluate import evaluate_run
+from colorlib.evaluate import evaluate, evaluate_run
 from colorlib.files import Run, RunError, load_generator, read_history
 from colorlib.generator import StridedUNet, UNet
 from colorlib.losses import OBJECTIVES
@@ -322,12 +323,12 @@ class TestBatches:
             Batches(Pictures(0), self.config, torch.device("cpu"))
 
 
-def interrupted_at(config, dataset, out, *stops):
+def interrupted_at(config, dataset, out, *stops, **options):
     """Train with interruptions after so many steps of each call, then to the end."""
     for stop in stops:
         with pytest.raises(KeyboardInterrupt, match="the same call goes on"):
-            train(config, dataset, out, stop_after=stop)
-    return train(config, dataset, out)
+            train(config, dataset, out, stop_after=stop, **options)
+    return train(config, dataset, out, **options)
 
 
 class TestARun:
@@ -463,17 +464,51 @@ class TestARun:
         assert [row["loss_g"] is None for row in history] == [True, False]
 
     def test_a_run_goes_on_though_another_program_holds_its_history(self, tmp_path, monkeypatch):
-        config, append = small("l1", epochs=2), Run.append_history
+        config, append = small("l1", epochs=2), Run.append_rows
 
-        def held(run, rows):
+        def held(run, name, rows):
             if rows[0]["step"] == 1 and len(rows) < 4:
                 raise PermissionError("history.csv is open in a spreadsheet")
-            append(run, rows)
+            append(run, name, rows)
 
-        monkeypatch.setattr(Run, "append_history", held)
+        monkeypatch.setattr(Run, "append_rows", held)
         with pytest.warns(UserWarning, match="its rows wait"):
             train(config, Pictures(8), tmp_path)
         assert [row["step"] for row in read_history(tmp_path / "history.csv")] == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("recipe", ["l1", "warm"])
+    def test_validation_photos_are_looked_at_and_the_best_weights_of_a_stage_kept(
+        self, recipe, tmp_path
+    ):
+        config, validation = small(recipe, epochs=5, zoom=1.2), Pictures(3)
+        seen = []  # what `evaluate` says of the weights that stand after every epoch
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loop, "save", lambda loop: seen.append(copy.deepcopy(loop.players)))
+            train(config, Pictures(8), validation=validation)
+        expected = [evaluate(players.generator, validation) for players in seen[:5]]
+        train(config, Pictures(8), tmp_path, validation=validation)
+        looks = read_history(tmp_path / "validation.csv")
+        assert [look["step"] for look in looks] == [2, 4, 6, 8, 10]
+        for name in ("ciede2000", "psnr_ab", "colorfulness", "colorfulness_real"):
+            assert [look[name] for look in looks] == [row[name] for row in expected]
+        stages = [players.is_warming_up for players in seen[:5]]
+        assert [look["stage"] == "warm-up" for look in looks] == stages
+        last_stage = [k for k in range(5) if stages[k] == stages[-1]]
+        best = min(last_stage, key=lambda k: expected[k]["ciede2000"])
+        kept = load_generator(tmp_path / "best.safetensors")
+        assert_same_weights(weights(kept), weights(seen[best].generator))
+
+    def test_looking_at_validation_photos_changes_nothing_and_resumes(self, tmp_path):
+        config, validation = small("warm", epochs=3), Pictures(3)
+        plain = train(config, Pictures(8)).generator
+        interrupted_at(config, Pictures(8), tmp_path / "cut", 3, validation=validation)
+        train(config, Pictures(8), tmp_path / "whole", validation=validation)
+        for name in ("validation.csv", "best.safetensors", "generator.safetensors"):
+            assert (tmp_path / "cut" / name).read_bytes() == (
+                tmp_path / "whole" / name
+            ).read_bytes()
+        last = load_generator(tmp_path / "cut" / "generator.safetensors")
+        assert_same_weights(weights(last), weights(plain))
 
     def test_both_checkpoints_damaged_loses_nothing_unasked(self, tmp_path):
         config = small("l1", epochs=2)
@@ -499,7 +534,7 @@ class TestARun:
 
     def test_a_checkpoint_that_takes_long_to_save_is_saved_less_often(self):
         config = small("l1", steps=9)
-        loop = Loop(Players(config), Batches(Pictures(8), config, torch.device("cpu")), None, None)
+        loop = Loop(Players(config), Batches(Pictures(8), config, torch.device("cpu")))
         loop.SAVE_AT_MOST = 5
         loop.resume()
         loop.take_step()
@@ -706,7 +741,7 @@ class NobodyReads(TorchDispatchMode):
 def test_between_two_looks_at_the_losses_nothing_is_read(recipe):
     config = small(recipe, steps=99, warm_up=0.0, zoom=1.5)
     players = Players(config)
-    loop = Loop(players, Batches(Pictures(40, config.size), config, players.device), None, None)
+    loop = Loop(players, Batches(Pictures(40, config.size), config, players.device))
     loop.resume()
     with NobodyReads():
         for _ in range(9):
@@ -719,7 +754,7 @@ def test_the_learning_rate_is_annealed_in_each_stage():
     rates = {"warm_up_learning_rate": 1e-3, "learning_rate": 1e-4, "d_learning_rate": 3e-4}
     config = small("warm", steps=10, warm_up=0.6, **rates)
     players = Players(config)
-    loop = Loop(players, Batches(Pictures(8), config, players.device), None, None)
+    loop = Loop(players, Batches(Pictures(8), config, players.device))
     loop.resume()
     rates = []
     while not loop.is_done():
@@ -737,7 +772,7 @@ def test_toward_the_end_of_the_warm_up_d_gets_a_head_start():
     """Of 10 steps 6 warm up, and in the last third of those D learns, at its full rate."""
     config = small("warm", steps=10, warm_up=0.6, d_head_start=1 / 3)
     players = Players(config)
-    loop = Loop(players, Batches(Pictures(8), config, players.device), None, None)
+    loop = Loop(players, Batches(Pictures(8), config, players.device))
     loop.resume()
     learned, rates = [], []
     while not loop.is_done():
@@ -809,7 +844,7 @@ class TestOnAGPU:
         players = Players(config, device="cuda")
         batches = Batches(Pictures(80, config.size), config, players.device)
         assert batches.home.type == ("cpu" if photos == "in memory" else "cuda")
-        loop = Loop(players, batches, None, None)
+        loop = Loop(players, batches)
         loop.resume()
         loop.take_step()  # an epoch begins: its order is copied
         torch.cuda.set_sync_debug_mode("error")
