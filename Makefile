@@ -55,7 +55,7 @@ lab: .venv/.installed ## Open the course in JupyterLab
 
 test: lint ## Lint, run the unit tests, execute every notebook
 	@echo "==> Unit tests"
-	@$(BIN)/python -m pytest -m "not whole" --cov=colorlib --cov-fail-under=95
+	@$(BIN)/python -m pytest -n auto -m "not whole" --cov=colorlib --cov-fail-under=95
 	@echo "==> Whole lessons and runs, also in a browser where there is one"
 	@$(BIN)/python -m pytest -m whole
 	@echo "==> Every notebook, cell by cell (ci profile)"
@@ -116,6 +116,6 @@ test-oldest: .venv/.installed ## Test on the oldest versions that we promise, in
 	  -e ".[course,test]"
 	@$(BIN)/python -m uv pip uninstall --quiet --python $(OLDEST)/bin/python papermill
 	@echo "==> Unit tests, and every notebook, cell by cell (ci profile)"
-	@$(OLDEST)/bin/python -m pytest -m "not whole"
+	@$(OLDEST)/bin/python -m pytest -n auto -m "not whole"
 	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(OLDEST)/bin/python -m pytest \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/

@@ -164,9 +164,9 @@ def code_lines(path):
     return lines
 
 
-def test_the_core_has_at_most_2970_lines_of_code():
+def test_the_core_has_at_most_3020_lines_of_code():
     sizes = {path.name: len(code_lines(path)) for path in CORE}
-    assert sum(sizes.values()) <= 2970, sizes
+    assert sum(sizes.values()) <= 3020, sizes
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
@@ -219,7 +219,7 @@ def test_a_fork_is_tested_by_what_make_test_runs():
     for command in (
         "ruff check .",
         "ruff format --check .",
-        'pytest -m "not whole"',
+        'pytest -n auto -m "not whole"',
         "pytest -m whole",
         "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/",
     ):
