@@ -137,13 +137,13 @@ def twins(train: Dataset, test: Dataset) -> list[tuple[float, str, str]]:
     Returns:
         (likeness, name in test, name in train), the most alike first.
     """
-    likeness = _thumbnails(test.rgb) @ _thumbnails(train.rgb).T
+    likeness = thumbnails(test.rgb) @ thumbnails(train.rgb).T
     best, places = likeness.max(dim=1)
     pairs = zip(best.tolist(), test.names, (train.names[place] for place in places))
     return sorted(pairs, reverse=True)
 
 
-def _thumbnails(rgb: Tensor) -> Tensor:
+def thumbnails(rgb: Tensor) -> Tensor:
     """Photos as 8×8 pixels without their mean, of length 1: (N, 192)."""
     small = [adaptive_avg_pool2d(part.float(), 8) for part in rgb.split(AT_ONCE)]
     small = torch.cat(small)

@@ -1,0 +1,245 @@
+"""The weights for photos that the course ships: trained, tested beside their rivals, written down.
+
+    python -m colorlib.lesson.photo_weights --data PHOTOS OTHER_PHOTOS --more SMALL_PHOTOS
+
+Each folder of `--data` is split 5:1 by photo, and all that is tested is tested on the sixths;
+`--more` is for learning alone. Three networks learn from the same photos for the same time:
+
+    warm        L1, then a game beside L1: what is shipped
+    l1          its rival, whose chroma is then multiplied by a constant
+    tutorial    what online tutorials publish, at this size
+
+What was cut off goes on where it stopped, and what is done is not done again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import tyro
+from tabulate import tabulate
+from torch import Tensor, nn
+
+from colorlib.decode import PhotoError
+from colorlib.evaluate import COLUMNS, baselines, evaluate_photos
+from colorlib.files import load_generator, read_history, save_generator, write_json
+from colorlib.lesson import ROOT
+from colorlib.lesson.photo_run import Louder, colorfulness_by_factor, rival_curve, thumbnails
+from colorlib.photos import CACHE, DecodedPhotos, PhotoFolder
+from colorlib.recipes import RECIPES, TrainConfig
+from colorlib.split import split_by_photo, write_split
+from colorlib.train import train
+
+SIZE = 64  # pixels
+TWINS = 0.97  # photos more alike than this, see `photo_run.thumbnails`, may be the same one
+VALIDATION, VALIDATION_SEED = 200, 1  # photos; another seed than that of the test photos
+RIVAL = "l1 × k"
+METRICS = ("ciede2000", "psnr_ab", "lpips", "colorfulness")
+# what `warm` and `l1` have in common beside the photos: a wider network than on scenes, slower and
+# in larger batches; zoom and weight decay, so that it learns less by heart
+COMMON = {"size": SIZE, "generator_width": 48, "batch": 32, "zoom": 1.25, "weight_decay": 0.01}
+COMMON |= {"precision": "bfloat16", "warm_up_learning_rate": 2e-3}
+# photos are more various than scenes: the game is slower, and D sees the whole of a small picture
+GAME = {"learning_rate": 5e-4, "d_learning_rate": 1e-3, "d_head_start": 0.05}
+GAME |= {"discriminator_width": 24, "discriminator_layers": 3, "lambda_reconstruction": 80.0}
+CONFIGS = {
+    "warm": replace(RECIPES["warm"], **COMMON, **GAME),
+    "l1": replace(RECIPES["l1"], **COMMON),
+    "tutorial": replace(RECIPES["tutorial"], size=SIZE, fit="crop"),
+}
+LICENSE = "MIT for the weights; the photos they were trained on are not part of this project"
+
+
+@dataclass
+class PhotoWeights:
+    """Train on folders of photos, test beside the rivals, and ship the weights."""
+
+    data: tuple[Path, ...]
+    """Folders of photos; a sixth of each is for the test."""
+    more: tuple[Path, ...] = ()
+    """Folders of photos to learn from alone."""
+    seconds: float = 4500.0
+    """How long each network trains."""
+    seed: int = 0
+    """Of the training; the split is always the same."""
+    runs: Path = ROOT / "runs" / "photo-weights"
+    """Where the runs' folders lie."""
+    cache: Path | None = CACHE
+    """Where decoded photos are kept."""
+    out: Path = ROOT / "data"
+    """The folder for weights/photos.*, results/photo_weights.json and splits/photos.txt."""
+
+    def run(self) -> None:
+        """Train what is not trained, then test all and write it down."""
+        photos = self.open_photos()
+        print(", ".join(f"{count} {what}" for what, count in photos.counts.items()))
+        for name, config in self.configs().items():
+            print(f"==> {name}")
+            samples, folder = photos.validation.rgb[:8], self.runs / name
+            options = {"samples": samples, "validation": photos.validation}
+            train(config, photos.learning, folder, **options)
+        results = self.facts(photos) | self.test(photos)
+        write_json(self.out / "results" / "photo_weights.json", results)
+        self.ship(results)
+        print(weights_table(results, style="simple"))
+
+    def configs(self) -> dict[str, TrainConfig]:
+        """What is trained, by name."""
+        data = " + ".join(folder.name for folder in (*self.data, *self.more))
+        own = {"data": data, "seconds": self.seconds, "seed": self.seed}
+        return {name: replace(config, **own) for name, config in CONFIGS.items()}
+
+    def open_photos(self) -> "Photos":
+        """Open, split and clear all photos; the names of those for the test are written down.
+
+        Raises:
+            NotADirectoryError: there is no such folder.
+            PhotoError: a folder has fewer than 2 usable photos.
+        """
+        split, more, counts = [], [], {}
+        for folder in (*self.data, *self.more):
+            photos = PhotoFolder(folder, SIZE).load(cache=self.cache)
+            photos.names = [f"{folder.name}/{name}" for name in photos.names]
+            counts[folder.name] = len(photos)
+            if folder in self.data:
+                split.append([photos.pick(names) for names in split_by_photo(photos.names)])
+            else:
+                more.append(photos)
+        own, test = (join(parts) for parts in zip(*split, strict=True))
+        write_split(self.out / "splits" / "photos.txt", [], test.names)
+        share = min(1 / 20, VALIDATION / len(own))
+        own_names, validation_names = split_by_photo(own.names, VALIDATION_SEED, share)
+        validation = own.pick(validation_names)
+        everything = join([own.pick(own_names), *more])
+        learning = without_twins(without_twins(everything, test), validation)
+        counts["left out, like a photo held back"] = len(everything) - len(learning)
+        return Photos(learning, validation, test, counts)
+
+    def facts(self, photos: "Photos") -> dict:
+        """What was trained, on what, and where."""
+        record = json.loads((self.runs / "warm" / "config.json").read_text("utf-8"))
+        histories = {name: read_history(self.runs / name / "history.csv") for name in CONFIGS}
+        return {
+            "photos": photos.counts,
+            "learned_from": len(photos.learning),
+            "environment": record["environment"],
+            "seconds": self.seconds,
+            "steps": {name: rows[-1]["step"] for name, rows in histories.items()},
+            "configs": {name: asdict(config) for name, config in self.configs().items()},
+        }
+
+    def test(self, photos: "Photos") -> dict:
+        """Measure networks, rival and baselines on the test photos, each folder's on their own."""
+        networks = {name: self.generator(name) for name in CONFIGS}
+        shipped, rival = networks["warm"], networks["l1"]
+        target = colorfulness_by_factor(shipped, photos.validation)[1.0]
+        found = colorfulness_by_factor(rival, photos.validation)
+        k = min(found, key=lambda factor: abs(found[factor] - target))
+        everyone = baselines(photos.learning) | networks | {RIVAL: Louder(rival, k)}
+        values = {
+            name: evaluate_photos(each, photos.test, with_lpips=True)
+            for name, each in everyone.items()
+        }
+        folders = [name.split("/")[0] for name in photos.test.names]
+        sets = {name: [folder == name for folder in folders] for name in dict.fromkeys(folders)}
+        sets = {"all": [True] * len(folders)} | sets
+        return {
+            "k": k,
+            "sets": {name: rows_of(values, torch.tensor(mask)) for name, mask in sets.items()},
+            "curve": rival_curve(rival, photos.test, every=2),
+        }
+
+    def ship(self, results: dict) -> None:
+        """Publish the weights, with a card in the file and the same one beside it."""
+        row, seconds = results["sets"]["all"]["warm"], results["seconds"]
+        metrics = ", ".join(f"{COLUMNS[m]} {row[m]:.2f}" for m in METRICS if m in row)
+        facts = results["environment"]
+        where = f"{facts['device']}, {facts['system']}, torch {facts['torch']}"
+        card = {
+            "data": ", ".join(f"{count} {what}" for what, count in results["photos"].items()),
+            "size": SIZE,
+            "recipe": "warm",
+            "seed": self.seed,
+            "budget": f"{seconds:g} s, {results['steps']['warm']} steps; {where}",
+            "metrics": f"on {row['photos']} test photos: {metrics}",
+            "license": LICENSE,
+        }
+        path = self.out / "weights" / "photos.safetensors"
+        save_generator(path, self.generator("warm"), **card)
+        write_json(path.with_suffix(".json"), card)
+
+    def generator(self, name: str) -> nn.Module:
+        """The trained generator of a run."""
+        return load_generator(self.runs / name / "generator.safetensors")
+
+
+class Photos(NamedTuple):
+    """All photos, and what each is for."""
+
+    learning: DecodedPhotos
+    validation: DecodedPhotos  # to look at while a network learns, and to choose k
+    test: DecodedPhotos
+    counts: dict[str, int]  # how many came from where, and how many were left out
+
+
+def join(parts: Sequence[DecodedPhotos]) -> DecodedPhotos:
+    """Several sets of photos as one."""
+    names = [name for part in parts for name in part.names]
+    return DecodedPhotos(torch.cat([part.rgb for part in parts]), names, [])
+
+
+def without_twins(photos: DecodedPhotos, held_back: DecodedPhotos) -> DecodedPhotos:
+    """The photos that are no near-copy, mirrored or not, of one that is held back."""
+    kept = thumbnails(torch.cat([held_back.rgb, held_back.rgb.flip(-1)]))
+    likeness = torch.cat([(some @ kept.T).amax(1) for some in thumbnails(photos.rgb).split(1000)])
+    return photos.pick([photos.names[i] for i in (likeness < TWINS).nonzero().flatten().tolist()])
+
+
+def rows_of(values: dict[str, dict[str, Tensor]], mask: Tensor) -> dict[str, dict[str, float]]:
+    """Mean and 95% interval over the photos of a mask, of what was measured on each.
+
+    Args:
+        values: name -> metric -> (N,), as `evaluate_photos` gives them.
+        mask: (N,), which photos.
+
+    Returns:
+        name -> row, as `photo_run.measured_rows` gives it.
+    """
+    rows = {}
+    for name, metrics in values.items():
+        chosen = {metric: value[mask] for metric, value in metrics.items()}
+        rows[name] = {metric: value.mean().item() for metric, value in chosen.items()}
+        for metric, value in chosen.items():
+            rows[name][f"{metric}_interval"] = 1.96 * value.std().item() / len(value) ** 0.5
+        rows[name]["photos"] = len(next(iter(chosen.values())))
+    return rows
+
+
+def weights_table(results: dict, chosen: str = "all", style: str = "github") -> str:
+    """The content of photo_weights.json as a table: mean ± half of the 95% interval.
+
+    Args:
+        results: what `PhotoWeights.run` has written.
+        chosen: "all", or the name of a folder.
+        style: a table format of tabulate.
+    """
+    rows = results["sets"][chosen]
+    metrics = [metric for metric in METRICS if metric in rows["warm"]]
+    lines = [
+        [name, *(f"{row[m]:.3g} ± {row[f'{m}_interval']:.2g}" for m in metrics)]
+        for name, row in rows.items()
+    ]
+    real = f"{rows['warm']['colorfulness_real']:.3g}"
+    lines.append(["real", *("" for _ in metrics[:-1]), real])
+    headers = ["", *(COLUMNS[metric] for metric in metrics)]
+    return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(PhotoWeights).run()
+    except (NotADirectoryError, PhotoError) as error:
+        raise SystemExit(f"photo_weights: {error}") from error
