@@ -1,8 +1,11 @@
 """The checks of lesson 07 accept the solutions and name the usual mistakes."""
 
+import random
+
 import pytest
 import torch
 from check_cases import cases, judge
+from torch import nn
 from torch.nn import functional
 
 from colorlib.color import lab_to_rgb
@@ -21,6 +24,12 @@ def gradient_norm(network):
 
 def norm_of(network, summary):
     return summary([p.grad for p in network.parameters() if p.grad is not None]).item()
+
+
+def norm_that_clears(network):
+    norm = gradient_norm(network)
+    network.zero_grad()
+    return norm
 
 
 def all_but(letter, name):
@@ -70,6 +79,82 @@ def d_turn(
     return turn
 
 
+def d_turn_on_the_sum(generator, critic, optimizer_d, L, real_ab):
+    optimizer_d.zero_grad()
+    loss = functional.softplus(-critic(L, real_ab)).mean()
+    loss = loss + functional.softplus(critic(L, generator(L).detach())).mean()
+    loss.backward()
+    optimizer_d.step()
+    return loss.item() / 2
+
+
+def d_turn_together(generator, critic, optimizer_d, L, real_ab):
+    optimizer_d.zero_grad()
+    fake_ab = generator(L).detach()
+    real, fake = critic(torch.cat([L, L]), torch.cat([real_ab, fake_ab])).chunk(2)
+    loss = (functional.softplus(-real).mean() + functional.softplus(fake).mean()) / 2
+    loss.backward()
+    optimizer_d.step()
+    return loss.item()
+
+
+def d_turn_that_freezes_g(generator, *rest):
+    generator.requires_grad_(False)
+    return mended_d_turn(generator, *rest)
+
+
+def d_turn_cleared(order):
+    """D's turn with zero_grad in other places: "b" is backward, "s" is step, "z" is zero_grad."""
+
+    def turn(generator, critic, optimizer_d, L, real_ab):
+        loss_real = functional.softplus(-critic(L, real_ab)).mean()
+        loss = (loss_real + functional.softplus(critic(L, generator(L).detach())).mean()) / 2
+        calls = {"b": loss.backward, "s": optimizer_d.step, "z": optimizer_d.zero_grad}
+        for letter in order:
+            calls[letter]()
+        return loss.item()
+
+    return turn
+
+
+def g_turn_cleared(order):
+    """G's turn with zero_grad in other places, likewise."""
+
+    def turn(generator, critic, optimizer_g, L):
+        loss = functional.softplus(-critic(L, generator(L))).mean()
+        calls = {"b": loss.backward, "s": optimizer_g.step, "z": optimizer_g.zero_grad}
+        for letter in order:
+            calls[letter]()
+        return loss.item()
+
+    return turn
+
+
+def in_eval_mode(turn):
+    """A turn in which D is in eval mode."""
+
+    def with_sleeping_critic(generator, critic, *rest):
+        critic.eval()
+        loss = turn(generator, critic, *rest)
+        critic.train()
+        return loss
+
+    return with_sleeping_critic
+
+
+def g_turn_with_frozen_d(is_thawed):
+    """G's turn that holds D by freezing it."""
+
+    def turn(generator, critic, optimizer_g, L):
+        critic.requires_grad_(False)
+        loss = mended_g_turn(generator, critic, optimizer_g, L)
+        if is_thawed:
+            critic.requires_grad_(True)
+        return loss
+
+    return turn
+
+
 def mended_g_turn(generator, critic, optimizer_g, L):
     optimizer_g.zero_grad()
     loss = functional.softplus(-critic(L, generator(L))).mean()
@@ -103,7 +188,7 @@ def g_turn(is_detached=False, is_cleared=True, flip=1, has_sigmoid=False, count=
 def g_turn_that_moves_d(generator, critic, optimizer_g, L):
     loss = mended_g_turn(generator, critic, optimizer_g, L)
     with torch.no_grad():
-        critic.layer.bias += 0.1
+        critic.last.bias += 0.1
     return loss
 
 
@@ -148,6 +233,17 @@ def mended_split(names):
     return names[:count], names[count:]
 
 
+def split_shuffled(seed, is_copied):
+    """A split of a shuffled list; without a seed it is another one each time."""
+
+    def split(names):
+        names = list(names) if is_copied else names
+        (random if seed is None else random.Random(seed)).shuffle(names)
+        return mended_split(names)
+
+    return split
+
+
 def mended_checkpoint(generator, critic, optimizer_g, optimizer_d, step):
     return {
         "generator": generator.state_dict(),
@@ -155,6 +251,16 @@ def mended_checkpoint(generator, critic, optimizer_g, optimizer_d, step):
         "optimizer_g": optimizer_g.state_dict(),
         "optimizer_d": optimizer_d.state_dict(),
         "step": step,
+    }
+
+
+def checkpoint_with_optimizers_swapped(generator, critic, optimizer_g, optimizer_d, step):
+    return mended_checkpoint(generator, critic, optimizer_d, optimizer_g, step)
+
+
+def checkpoint_of_parameters(generator, *parts, step):
+    return mended_checkpoint(generator, *parts, step) | {
+        "generator": dict(generator.named_parameters())
     }
 
 
@@ -192,6 +298,11 @@ WRONG = {
         (lambda network: norm_of(network, lambda g: g[-1].norm()), "last gradient alone"),
         (lambda network: norm_of(network, lambda g: sum(x.sum() for x in g)), "cancel"),
         (lambda network: 1.0, "you get 1"),
+        (
+            lambda network: nn.utils.clip_grad_norm_(network.parameters(), 1.0),
+            "you changed the gradients",
+        ),
+        (norm_that_clears, "you changed the gradients"),
     ],
     "diagnosis": [
         (list(LETTERS.values()), "dictionary"),
@@ -200,6 +311,8 @@ WRONG = {
         (all_but("A", "healthy"), "more than once"),
         (swapped("A", "C"), "6 of 8 are right. Look again at A"),
         (swapped("B", "K"), "both losses"),
+        (swapped("E", "F"), "once in ten turns"),
+        (LETTERS | {"H": ..., "K": None}, "still open: H, K"),
         (swapped("H", "J"), "own turn and in G's turn"),
     ],
     "mended_d_turn": [
@@ -211,6 +324,12 @@ WRONG = {
         (d_turn(has_sigmoid=True), "no sigmoid"),
         (d_turn(is_cleared=False), "zero_grad"),
         (lambda *arguments: 0.7, "D did not move"),
+        (d_turn_on_the_sum, "you return the mean but train on the sum"),
+        (d_turn_together, "case H"),
+        (in_eval_mode(mended_d_turn), "eval mode"),
+        (d_turn_that_freezes_g, "G is left frozen"),
+        (d_turn_cleared("bsz"), "has left behind"),  # G's turn comes in between
+        (d_turn_cleared("bzs"), "D did not move"),
     ],
     "mended_g_turn": [
         (g_turn(has_sigmoid=True, count=4), "short last batch"),
@@ -221,6 +340,10 @@ WRONG = {
         (g_turn(graph=True), "loss.item()"),
         (g_turn(has_sigmoid=True), "loss on logits"),
         (g_turn(is_cleared=False), "zero_grad"),
+        (in_eval_mode(mended_g_turn), "eval mode"),
+        (g_turn_with_frozen_d(is_thawed=False), "D is left frozen"),
+        (g_turn_cleared("bs"), "has left behind"),
+        (g_turn_cleared("bzs"), "G did not move"),
     ],
     "mended_to_rgb": [
         (to_rgb_in_place, "changes what it is given"),
@@ -236,7 +359,10 @@ WRONG = {
     "mended_split": [
         (lambda names: (names, names[:10]), "10 photos are in both"),
         (lambda names: (names[:40], names[50:]), "belongs to one"),
-        (lambda names: (names, []), "neither is empty"),
+        (lambda names: (names, []), "60 and 0"),
+        (lambda names: (names[:48], names[48:]), "48 and 12"),
+        (split_shuffled(seed=None, is_copied=True), "with a seed"),
+        (split_shuffled(seed=0, is_copied=False), "shuffle a copy"),
     ],
     "mended_checkpoint": [
         (lambda *parts, step: [part.state_dict() for part in parts], "a list"),
@@ -249,6 +375,8 @@ WRONG = {
             ),
             "state_dict()",
         ),
+        (checkpoint_with_optimizers_swapped, "each under its own name"),
+        (checkpoint_of_parameters, "running statistics"),
     ],
 }
 
@@ -256,3 +384,32 @@ WRONG = {
 @pytest.mark.parametrize("check, answer, words", cases(checks, RIGHT, WRONG))
 def test_check(check, answer, words):
     judge(check, answer, words)
+
+
+@pytest.mark.parametrize("order", ["zbs", "zbsz"])
+def test_clearing_in_any_order_that_leaves_nothing_is_right(order):
+    judge(checks.mended_d_turn, d_turn_cleared(order), None)
+    judge(checks.mended_g_turn, g_turn_cleared(order), None)
+
+
+def test_g_may_clear_at_its_end_since_no_turn_of_d_leaves_gradients_in_it():
+    judge(checks.mended_g_turn, g_turn_cleared("bsz"), None)
+
+
+def test_g_may_freeze_d_for_its_turn():
+    judge(checks.mended_g_turn, g_turn_with_frozen_d(is_thawed=True), None)
+
+
+def test_a_norm_that_is_only_measured_is_right():
+    def measured(network):
+        return nn.utils.clip_grad_norm_(network.parameters(), float("inf"))
+
+    judge(checks.gradient_norm, measured, None)
+
+
+def test_a_shuffle_with_a_seed_of_its_own_is_right():
+    judge(checks.mended_split, split_shuffled(seed=0, is_copied=True), None)
+
+
+def test_diagnoses_not_begun_are_the_stub():
+    assert checks.diagnosis.judge(dict.fromkeys(LETTERS, ...)).kind == "not done"

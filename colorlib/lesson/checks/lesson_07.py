@@ -50,12 +50,18 @@ def gradient_norm(answer):
     for parameter, values in zip(network.parameters(), ([[3.0], [0.0]], [[0.0, -4.0]], [12.0])):
         parameter.grad = torch.tensor(values)
     network.register_parameter("held", nn.Parameter(torch.ones(1)))  # has no gradient
+    last = network[1].bias
     try:
         got = float(answer(network))
     except (AttributeError, TypeError) as error:
         if "NoneType" not in str(error):
             raise
         raise Mistake("a parameter that has learned nothing yet has grad None: skip it") from error
+    require(
+        last.grad is not None and last.grad.item() == 12,
+        "you changed the gradients, and this is an instrument: it only looks. (clip_grad_norm_ "
+        "shortens them to the length that you allow)",
+    )
     require(got != 169, "169 is the sum of the squares: the root is missing")
     require(got != 19, "3 + 4 + 12 = 19: add the squares, then take the root, as with a diagonal")
     require(got != 12, "12 is the length of the last gradient alone; take all together")
@@ -64,21 +70,21 @@ def gradient_norm(answer):
     return "√(3² + 4² + 12²) = 13: how strongly a network is pushed, in one number."
 
 
-HINTS = {
-    "healthy": "nothing is wrong here: D is right more often than not, on both halves, without "
-    "winning; its answers agree, the distance falls, and the pictures get better",
-    "d_too_strong": "look at D's shares right, from the first row on, and at G's loss",
-    "no_detach": "compare with the healthy run: on which side of 1/2 do D's answers to fakes lie, "
-    "and which of the halves does it get right?",
-    "labels_swapped": "both losses fall to nearly 0: the players agree. And what does D say to "
-    "real pictures?",
-    "no_reconstruction": "D is neither beaten nor beating, and its answers agree; but the distance "
-    "stays far above that of the healthy run, and the colors are vivid and wrong",
-    "learning_rate": "look how the pictures leap from row to row, and what spread and colorfulness "
-    "are left in the end",
+HINTS = {  # where to look, not what is there
+    "healthy": "compare its shares, answers, gradients and distance with those of the other files: "
+    "which of them is out of order?",
+    "d_too_strong": "look at D's shares right, from the first row on, and at G's gradients",
+    "no_detach": "on which side of 1/2 do D's answers to fakes lie, and which half does it get "
+    "right? Which player profits from that?",
+    "labels_swapped": "both losses fall to nearly 0. On which half is D right, and how can its "
+    "loss be so small then?",
+    "no_reconstruction": "losses, shares and answers are like those of C. Compare G's gradients "
+    "with those of C, and the distance",
+    "learning_rate": "D ends right on both halves; a D that learns once in ten turns of G is late, "
+    "and right about few fakes. And look at the column leap: does anything settle?",
     "batch_norm": "compare D's answers to the same kind of fakes in its own turn and in G's turn",
-    "mode_collapse": "compare the columns of the sheet: how many palettes are there in a row, and "
-    "what becomes of them from row to row?",
+    "mode_collapse": "which half is D seldom right about, nearly all the time? Then compare the "
+    "pictures of one row: how many palettes are there?",
 }
 
 
@@ -88,6 +94,9 @@ def diagnosis(answer):
     require(isinstance(answer, dict), f"give a dictionary; you give a {type(answer).__name__}")
     missing = [letter for letter in LETTERS if letter not in answer]
     require(not missing, f"no diagnosis for {', '.join(missing)}")
+    still_open = [letter for letter in LETTERS if answer[letter] in (None, ...)]
+    if len(still_open) < len(LETTERS):
+        require(not still_open, f"still open: {', '.join(still_open)}")
     given = {letter: str(filled(answer[letter])).strip().lower() for letter in LETTERS}
     for letter, name in given.items():
         known = ", ".join(HINTS)
@@ -121,15 +130,16 @@ class TinyPainter(nn.Module):
 
 
 class TinyCritic(nn.Module):
-    """A discriminator of a few weights, whose logits are shifted."""
+    """A discriminator of a few weights, with a batch norm, whose logits are shifted."""
 
     def __init__(self, shift: float = 0.0):
         super().__init__()
-        self.layer, self.shift = nn.Conv2d(3, 1, kernel_size=1), shift
+        self.first, self.norm = nn.Conv2d(3, 4, kernel_size=1, bias=False), nn.BatchNorm2d(4)
+        self.last, self.shift = nn.Conv2d(4, 1, kernel_size=1), shift
 
     def forward(self, L, ab):
         """From (B, 1, H, W) and (B, 2, H, W) to logits, (B, 1, H, W)."""
-        return self.layer(torch.cat([L, ab], dim=1)) + self.shift
+        return self.last(torch.relu(self.norm(self.first(torch.cat([L, ab], dim=1))))) + self.shift
 
 
 class Turn:
@@ -138,26 +148,22 @@ class Turn:
     Args:
         answer: takes both networks, the optimizer of the player whose turn it is, and the batch.
         role: "D" or "G", whose turn it is.
-        shift: of D's logits.
+        generator: G, with such gradients as earlier turns have left.
+        critic: D, likewise.
     """
 
-    def __init__(self, answer: Callable, role: str, shift: float = 0.0):
-        torch.manual_seed(1)
-        generator, critic = TinyPainter(), TinyCritic(shift)
-        L, real_ab = torch.rand(3, 1, 4, 4), torch.rand(3, 2, 4, 4) - 0.5
+    def __init__(self, answer: Callable, role: str, generator: nn.Module, critic: nn.Module):
+        self.L, real_ab = torch.rand(3, 1, 4, 4), torch.rand(3, 2, 4, 4) - 0.5
         self.player, self.held = (critic, generator) if role == "D" else (generator, critic)
-        logits_real, logits_fake = critic(L, real_ab), critic(L, generator(L))
-        loss = bce_generator(logits_fake)
-        if role == "D":
-            loss = bce_discriminator(logits_real, logits_fake)
-        self.wanted, self.as_fake = loss.item(), bce_generator(-logits_fake).item()
-        gradients = torch.autograd.grad(loss, list(self.player.parameters()))
-        self.player_before, self.held_before = weights(self.player), weights(self.held)
-        self.player_wanted = [w - 0.1 * g for w, g in zip(self.player_before, gradients)]
-        for parameter in self.player.parameters():  # as another turn may have left them
-            parameter.grad = torch.full_like(parameter, 100.0)
+        logits = critic(self.L, real_ab), critic(self.L, generator(self.L))
+        wanted = bce_discriminator(*logits) if role == "D" else bce_generator(logits[1])
+        self.wanted, self.as_fake = wanted.item(), bce_generator(-logits[1]).item()
+        self.gradients = torch.autograd.grad(wanted, list(self.player.parameters()))
+        self.together = loss_together(generator, critic, self.L, real_ab)
+        self.asleep = loss_asleep(role, generator, critic, self.L, real_ab)
+        self.before, held_before = weights(self.player), weights(self.held)
         optimizer = torch.optim.SGD(self.player.parameters(), lr=0.1)
-        batch = (L, real_ab) if role == "D" else (L,)
+        batch = (self.L, real_ab) if role == "D" else (self.L,)
         try:
             self.returned = answer(generator, critic, optimizer, *batch)
         except (ValueError, RuntimeError) as error:
@@ -168,19 +174,18 @@ class Turn:
                 "take a loss that needs none"
             ) from error
         self.loss = float(torch.as_tensor(self.returned).detach().mean())
+        self.after = weights(self.player)
+        self.has_moved = not all(map(torch.equal, self.after, self.before))
+        self.has_moved_the_other = not all(map(torch.equal, weights(self.held), held_before))
+        gradients = [p.grad for p in self.held.parameters() if p.grad is not None]
+        self.has_pushed_the_other = any(gradient.any() for gradient in gradients)
+        self.is_other_frozen = not all(p.requires_grad for p in self.held.parameters())
 
-    def has_moved(self) -> bool:
-        """Whether the player has learned anything."""
-        return not all(map(torch.equal, weights(self.player), self.player_before))
-
-    def has_moved_the_other(self) -> bool:
-        """Whether the one who was to be held has learned."""
-        return not all(map(torch.equal, weights(self.held), self.held_before))
-
-    def is_as_wanted(self) -> bool:
-        """Whether the player took the very step that colorlib's loss asks for."""
-        pairs = zip(weights(self.player), self.player_wanted)
-        return all(torch.allclose(now, wanted, atol=1e-5) for now, wanted in pairs)
+    def is_step(self, times: float = 1.0) -> bool:
+        """Whether the player took `times` the very step that colorlib's loss asks for."""
+        wanted = [w - 0.1 * times * g for w, g in zip(self.before, self.gradients)]
+        pairs = zip(self.after, wanted)
+        return all(torch.allclose(now, then, atol=1e-5) for now, then in pairs)
 
     def require_no_graph(self) -> None:
         """Refuse a loss that keeps its graph."""
@@ -191,32 +196,79 @@ class Turn:
         )
 
 
+@torch.no_grad()
+def loss_together(generator, critic, L, real_ab) -> float:
+    """D's loss where it judges real and fake in one batch."""
+    logits = critic(torch.cat([L, L]), torch.cat([real_ab, generator(L)]))
+    return bce_discriminator(*logits.chunk(2)).item()
+
+
+@torch.no_grad()
+def loss_asleep(role, generator, critic, L, real_ab) -> float:
+    """The loss of D or G, where D is in eval mode."""
+    critic.eval()
+    real, fake = critic(L, real_ab), critic(L, generator(L))
+    critic.train()
+    return (bce_discriminator(real, fake) if role == "D" else bce_generator(fake)).item()
+
+
+def two_turns(answer: Callable, role: str, shift: float = 0.0) -> tuple[Turn, Turn]:
+    """Two turns of one player. Between those of D, one of G leaves its gradients in D.
+
+    Args:
+        answer: see `Turn`.
+        role: likewise.
+        shift: of D's logits.
+    """
+    torch.manual_seed(1)
+    generator, critic = TinyPainter(), TinyCritic(shift)
+    first = Turn(answer, role, generator, critic)
+    if role == "D":
+        bce_generator(critic(first.L, generator(first.L))).backward()
+    return first, Turn(answer, role, generator, critic)
+
+
 def weights(network: nn.Module) -> list[torch.Tensor]:
     """A copy of a network's weights."""
     return [parameter.detach().clone() for parameter in network.parameters()]
 
 
 STALE = (
-    "it goes on from gradients that another turn has left behind: clear them first, zero_grad(), "
-    "then backward(), then step()"
+    "in its second turn it goes on from gradients that an earlier turn has left behind: clear them "
+    "first, zero_grad(), then backward(), then step()"
+)
+ASLEEP = (
+    "D is in eval mode and judges by running statistics, but in the other player's turn by those "
+    "of the batch. Keep the company the same, as case H teaches: leave D in training mode"
+)
+FROZEN = (
+    "{} is left frozen and could not learn in the turn that follows: undo requires_grad_(False) at "
+    "the end"
 )
 
 
 @check
 def mended_d_turn(answer):
     """Exercise 4: D's turn of the script."""
-    turn = Turn(answer, "D")
+    turn, second = two_turns(answer, "D")
     require(
-        all(p.grad is None or not p.grad.any() for p in turn.held.parameters()),
+        not turn.has_pushed_the_other,
         "G got a gradient from D's loss: cut it off with detach() or no_grad",
     )
-    require(not turn.has_moved_the_other(), "G moved in D's turn: it is held")
-    require(turn.has_moved(), "D did not move: loss.backward(), then optimizer_d.step()")
+    require(not turn.has_moved_the_other, "G moved in D's turn: it is held")
+    require(not turn.is_other_frozen, FROZEN.format("G"))
+    require(turn.has_moved, "D did not move: loss.backward(), then optimizer_d.step()")
     require(
         abs(turn.loss - 2 * turn.wanted) > 1e-3,
         "you return the sum of two terms, 2 log 2 for a D that cannot tell; G's loss has one term. "
         "Halve it",
     )
+    require(
+        abs(turn.loss - turn.together) > 1e-4,
+        "D judges real and fake in one batch, and in G's turn the fakes alone: with batch norm "
+        "that is the fault of case H. Call it twice",
+    )
+    require(abs(turn.loss - turn.asleep) > 1e-4, ASLEEP)
     require_close(
         turn.loss,
         turn.wanted,
@@ -224,42 +276,54 @@ def mended_d_turn(answer):
         f"{turn.loss:.4f}",
     )
     turn.require_no_graph()
-    sure = Turn(answer, "D", shift=200.0)
     require(
-        turn.is_as_wanted() <= sure.is_as_wanted(),
+        not turn.is_step(times=2),
+        "you return the mean but train on the sum: halve before backward()",
+    )
+    require(turn.is_step(), "D takes another step than the loss that you return asks for")
+    sure, _ = two_turns(answer, "D", shift=200.0)
+    require(
+        sure.is_step(),
         "a D that is sure and wrong, with a logit of 200 for a fake, gets no slope to learn from: "
         "no sigmoid before the logarithm; take a loss on logits",
     )
-    require(turn.is_as_wanted(), STALE)
+    require(second.is_step(), STALE)
     return "any batch, no graph left behind, G untouched, and a D that is wrong can still learn."
 
 
 @check
 def mended_g_turn(answer):
     """Exercise 4: G's turn of the script."""
-    turn = Turn(answer, "G")
-    require(not turn.has_moved_the_other(), "D moved in G's turn: it is held")
+    turn, second = two_turns(answer, "G")
+    require(not turn.has_moved_the_other, "D moved in G's turn: it is held")
     require(
-        any(not (p.grad == 100).all() for p in turn.player.parameters() if p.grad is not None),
-        "G hears nothing from D: in G's turn the gradient must pass through D, without detach or "
-        "no_grad",
+        turn.has_moved,
+        "G did not move. Are backward() and then step() called, and does the gradient pass through "
+        "D, without detach or no_grad?",
     )
-    require(turn.has_moved(), "G did not move: loss.backward(), then optimizer_g.step()")
+    require(not turn.is_other_frozen, FROZEN.format("D"))
     require(abs(turn.loss - turn.as_fake) > 1e-4, "you ask for label 0: so G learns to be caught")
+    require(abs(turn.loss - turn.asleep) > 1e-4, ASLEEP)
     require_close(
         turn.loss,
         turn.wanted,
         f"the fakes with label 1 cost {turn.wanted:.4f} here; you return {turn.loss:.4f}",
     )
     turn.require_no_graph()
-    lost = Turn(answer, "G", shift=-200.0)
+    require(turn.is_step(), "G takes another step than the loss that you return asks for")
+    lost, _ = two_turns(answer, "G", shift=-200.0)
     require(
-        turn.is_as_wanted() <= lost.is_as_wanted(),
+        lost.is_step(),
         "where D is sure of the fakes, with logits of -200, G gets no slope to learn from: take a "
         "loss on logits",
     )
-    require(turn.is_as_wanted(), STALE)
+    require(second.is_step(), STALE)
     return "label 1, a gradient through D and none left over, D held: that is G's turn."
+
+
+def painter_with_norm() -> nn.Module:
+    """A tiny generator that has running statistics."""
+    return nn.Sequential(nn.Conv2d(1, 2, kernel_size=1), nn.BatchNorm2d(2), nn.Tanh())
 
 
 @check
@@ -281,7 +345,7 @@ def mended_to_rgb(answer):
 @check
 def mended_color(answer):
     """Exercise 5: coloring test pictures in the middle of training."""
-    generator = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Tanh()).train()
+    generator = painter_with_norm()
     L = torch.rand(4, 1, 4, 4)
     with torch.no_grad():
         as_used = copy.deepcopy(generator).eval()(L)
@@ -310,43 +374,75 @@ def mended_color(answer):
 @check
 def mended_split(answer):
     """Exercise 5: photos to train on, and others to test on."""
-    names = [f"{number:03}.jpg" for number in range(60)]
-    train, test = (list(filled(part)) for part in answer(list(names)))
-    both = sorted(set(train) & set(test))
+    names = [f"{number:03}.jpg" for number in reversed(range(60))]
+    given = list(names)
+    first, again = ([list(filled(part)) for part in answer(given)] for _ in range(2))
+    train, test = first
+    both = set(train) & set(test)
     require(
-        not both, f"{len(both)} photos are in both, {both[:1]} among them: that tests the memory"
+        not both,
+        f"{len(both)} photos are in both, such as {sorted(both)[:1]}: that tests the memory",
     )
-    require(sorted(train + test) == names, "every photo belongs to one of the two, once")
-    require(len(train) > len(test) > 0, "five parts to train on, one to test on; neither is empty")
+    require(sorted(train + test) == sorted(names), "every photo belongs to one of the two, once")
+    require(
+        (len(train), len(test)) == (50, 10),
+        "five parts to train on, one to test on: of 60 photos 50 and 10; yours are "
+        f"{len(train)} and {len(test)}",
+    )
+    require(given == names, "it changes the list that it is given: shuffle a copy")
+    require(
+        first == again,
+        "called twice, it splits in two ways: after a restart photos to test on would be trained "
+        "on. Do not shuffle, or with a seed of its own",
+    )
     return "no photo is in both, so the test asks for more than memory."
+
+
+LOST = {
+    "optimizer": ("Adam would forget its directions, and jump", "each under its own name"),
+    "player": (
+        "a fresh one would start from nothing against a trained opponent",
+        "which has batch norm's running statistics, too",
+    ),
+}
 
 
 @check
 def mended_checkpoint(answer):
     """Exercise 5: what must be saved to go on as if nothing had happened."""
-    generator, critic = TinyPainter(), TinyCritic()
-    optimizers = [torch.optim.Adam(network.parameters()) for network in (generator, critic)]
-    for network, optimizer in zip((generator, critic), optimizers):
-        for parameter in network.parameters():
+    parts, fresh = a_start(), a_start()
+    for player, memory in (("generator", "optimizer_g"), ("critic", "optimizer_d")):
+        for parameter in parts[player].parameters():
             parameter.grad = torch.ones_like(parameter)
-        optimizer.step()
-    state = answer(generator, critic, *optimizers, step=7)
+        parts[memory].step()
+    parts["generator"](torch.rand(2, 1, 4, 4))  # so that batch norm has seen something
+    state = answer(*parts.values(), step=7)
     require(isinstance(state, dict), f"return a dictionary; you return a {type(state).__name__}")
-    parts = {"generator": generator, "critic": critic}
-    parts |= {"optimizer_g": optimizers[0], "optimizer_d": optimizers[1]}
     for name, part in parts.items():
+        lost, hint = LOST["optimizer" if name.startswith("optimizer") else "player"]
+        require(name in state, f"{name} is not saved: {lost}")
         require(
-            name in state,
-            f"{name} is not saved: "
-            + (
-                "Adam would forget its directions, and jump"
-                if name.startswith("optimizer")
-                else "a fresh one would start from nothing against a trained opponent"
-            ),
-        )
-        require(
-            isinstance(state[name], dict) and state[name].keys() == part.state_dict().keys(),
-            f"{name} is to be saved as its state_dict()",
+            comes_back(part, fresh[name], state[name]),
+            f"a fresh {name} that loads what you saved is another: save its state_dict(), {hint}",
         )
     require(state.get("step") == 7, "the step is not saved: schedule and history would start over")
     return "both players, both memories, and the place in the schedule."
+
+
+def a_start() -> dict[str, nn.Module | torch.optim.Optimizer]:
+    """Both players with their optimizers, as a checkpoint names them."""
+    generator, critic = painter_with_norm(), TinyCritic()
+    optimizers = [torch.optim.Adam(network.parameters()) for network in (generator, critic)]
+    return dict(
+        zip(("generator", "critic", "optimizer_g", "optimizer_d"), (generator, critic, *optimizers))
+    )
+
+
+def comes_back(part, fresh, saved) -> bool:
+    """Whether a fresh one that loads what was saved has the state of the old one."""
+    try:
+        fresh.load_state_dict(saved)
+        torch.testing.assert_close(fresh.state_dict(), part.state_dict())
+    except Exception:  # whatever was saved instead of a state_dict
+        return False
+    return True
