@@ -76,8 +76,9 @@ def train(
         generator: takes L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names.
         discriminator: takes (L, ab) to logits; by default the one config names.
         samples: uint8 rgb, (N, 3, size, size): pictures to color and save at every epoch.
-        validation: photos like the data set's, of which nothing is learned: G is measured on them
-            after every epoch, in validation.csv, and its best weights of the stage are kept.
+        validation: photos like the data set's, of which nothing is learned: after an epoch, but
+            not within 50 steps, G is measured on them, in validation.csv, and its best weights of
+            the stage are kept, in best.safetensors.
         device: by default a GPU if there is one.
         fresh: start over, though the folder holds a run.
         stop_after: stop after so many steps of this call, as if by Ctrl-C; to try resuming.
@@ -133,6 +134,7 @@ class Loop:
     # if saves take long), and without waiting for that end when the last one is so long ago
     SAVE_AT_MOST = 5
     SAVE_AT_LEAST = 300
+    LOOK_EVERY = 50  # steps at least between two looks at the validation photos
 
     def __init__(
         self,
@@ -316,8 +318,9 @@ class Loop:
         The best are those of the smallest CIEDE2000. They are sought stage by stage, since a game
         begins with a step away from the photos' own colors.
         """
-        is_looked = self.looks and self.looks[-1]["step"] == self.step
-        if self.validation is None or is_looked or not parallel.is_first():
+        passed = self.step - (self.looks[-1]["step"] if self.looks else -self.LOOK_EVERY)
+        is_due = passed >= self.LOOK_EVERY or (passed and self.is_done())
+        if self.validation is None or not is_due or not parallel.is_first():
             return
         measured = evaluate(self.players.generator, self.validation)
         stage = "warm-up" if self.players.is_warming_up else "game"
