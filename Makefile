@@ -53,14 +53,15 @@ course: .venv/.installed ## Train a GAN on the built-in scenes, test it, show th
 lab: .venv/.installed ## Open the course in JupyterLab
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
 
+# A process on each core: of unit tests small enough for one thread each.
 test: lint ## Lint, run the unit tests, execute every notebook
 	@echo "==> Unit tests"
-	@$(BIN)/python -m pytest -n auto -m "not whole" --cov=colorlib --cov-fail-under=95
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not whole" --cov=colorlib --cov-fail-under=95
 	@echo "==> Whole lessons and runs, also in a browser where there is one"
-	@$(BIN)/python -m pytest -m whole
+	@$(BIN)/python -m pytest -n auto -m whole
 	@echo "==> Every notebook, cell by cell (ci profile)"
 	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(BIN)/python -m pytest \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto --dist loadfile notebooks/
 
 lint: .venv/.installed ## Check style and format
 	@echo "==> Lint"
@@ -116,6 +117,6 @@ test-oldest: .venv/.installed ## Test on the oldest versions that we promise, in
 	  -e ".[course,test]"
 	@$(BIN)/python -m uv pip uninstall --quiet --python $(OLDEST)/bin/python papermill
 	@echo "==> Unit tests, and every notebook, cell by cell (ci profile)"
-	@$(OLDEST)/bin/python -m pytest -n auto -m "not whole"
+	@OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto -m "not whole"
 	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(OLDEST)/bin/python -m pytest \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto --dist loadfile notebooks/

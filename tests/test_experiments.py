@@ -149,7 +149,7 @@ def papermill(photos, out, epochs):
 @pytest.mark.whole
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups to kill")
 def test_papermill_on_a_folder_killed_and_started_again_goes_on(photos, tmp_path):
-    out, epochs = tmp_path / "run", 400
+    out, epochs = tmp_path / "run", 150
     process = papermill(photos, out, epochs)
     while process.poll() is None and not (out / "checkpoint.pt").exists():
         time.sleep(0.05)

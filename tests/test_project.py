@@ -220,8 +220,8 @@ def test_a_fork_is_tested_by_what_make_test_runs():
         "ruff check .",
         "ruff format --check .",
         'pytest -n auto -m "not whole"',
-        "pytest -m whole",
-        "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks/",
+        "pytest -n auto -m whole",
+        "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto --dist loadfile notebooks/",
     ):
         assert command in makefile and f"{command}\n" in f"{commands}\n", command
     assert not re.search(r"\bmake\b", commands), "Windows has no make"
