@@ -1,25 +1,29 @@
 """The class kit: it fits the notebooks, and nothing in it is missing, double or out of place."""
 
+import math
 import re
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from torch import nn
 
 from colorlib.lesson.class_kit import (
     Exercise,
     build,
+    case_files,
     exercises,
     glossary,
     key_terms,
     lengths,
     load,
+    notes,
     options,
     page,
     quiz_key,
     quiz_sheet,
     session_page,
 )
-from colorlib.lesson.notebooks import Lesson, described, read, tags
+from colorlib.lesson.notebooks import README, Lesson, described, read, tags
 
 UNWRITTEN = {"08"}  # planned, and not among the notebooks yet
 PLAN = load("plan")["session"]
@@ -47,6 +51,27 @@ def text(kit, name):
 
 def test_six_sessions_of_45_minutes():
     assert [sum(step["minutes"] for step in session["step"]) for session in PLAN] == [45] * 6
+
+
+def test_every_lessons_notes_fill_45_minutes(course):
+    for lesson, notebook in course:
+        plan = re.match(r"\*\*45 minutes[.:]\*\* (.+?)\n\n", notes(notebook), flags=re.DOTALL)[1]
+        steps = [re.match(r"(\d+) \w", step) for step in re.split(r" ·\s", plan)]
+        assert all(steps), f"{lesson.name}: a step does not begin with its minutes"
+        assert sum(int(step[1]) for step in steps) == 45, lesson.name
+
+
+def test_laptops_are_named_where_pairs_work_on_them(course):
+    pages = [session_page(number, session, course) for number, session in enumerate(PLAN, 1)]
+    told = [re.search(r"\*\*Laptops:\*\* (.+)\.", made)[1] for made in pages]
+    assert told[0] == "one a pair: minutes 26–35, lesson 00"
+    assert told[2] == "one a pair: minutes 5–13, lesson 02; minutes 35–41, lesson 02"
+    assert [number for number, line in enumerate(told, 1) if line != "none"] == [1, 3, 5]
+
+
+def test_answers_are_not_read_before_their_exercise():
+    read_at_home = [heading for session in PLAN for part in session["home"] for heading in part["read"]]
+    assert len(read_at_home) > 10 and not [each for each in read_at_home if "answer" in each.lower()]
 
 
 def test_the_plan_names_only_what_the_lessons_have(course):
@@ -140,6 +165,42 @@ def test_the_answers_have_every_exercise_once(kit, course):
     assert "checks." not in answers and "@title" not in answers
 
 
+def test_what_comes_out_on_paper_stands_below_its_exercise(kit, course):
+    on_paper = load("on_paper")
+    cards = {f"{lesson.number}.{each.number}" for lesson, n in course for each in exercises(n)}
+    assert set(on_paper) <= cards
+    answers = text(kit, "answers")
+    assert all(f"```\n\n*On paper:* {result}\n" in answers for result in on_paper.values())
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("02.1", 0.2 / (0.2 + 0.6)),
+        ("02.2", math.log(2)),
+        ("04.1", sum(weight.numel() for weight in nn.Conv2d(1, 64, 3).parameters())),
+        ("05.1", receptive_field([(4, 2)] * 3 + [(4, 1)] * 2)),
+        ("07.2", math.hypot(3, -4, 12)),
+        ("09.2", math.floor(64 * 64 / 50)),
+        ("09.3", 0.3 * math.hypot(255, 127.5)),
+        ("11.1", 1 / (1 / 100 + 1 / 25)),
+        ("11.5", 2 * 63 * 4 / 64),
+    ],
+)
+def test_a_result_on_paper_is_right(key, value):
+    numbers = re.findall(r"\d+(?:\.\d+)?", load("on_paper")[key])
+    assert any(float(number) == pytest.approx(value, rel=1e-3) for number in numbers)
+
+
+def test_the_case_files_are_printed_without_their_answers(course):
+    made = case_files(course)
+    [notebook] = [n for lesson, n in course if lesson.number == "07"]
+    [diagnoses] = [each for each in exercises(notebook) if each.title == "The diagnoses"]
+    letters = re.findall(r'"([A-Z])": "\w+"', diagnoses.solution)
+    assert re.findall(r"^\*case ([A-Z])\*$\n\n!\[\]\(data:image/png", made, re.MULTILINE) == letters
+    assert "| `healthy` |" in made and "<details>" not in made and "### " not in made
+
+
 def test_minutes_of_exercises_add_up_to_what_the_lesson_promises(course):
     for lesson, notebook in course:
         assert sum(each.minutes for each in exercises(notebook)) == lesson.exercises, lesson.name
@@ -163,6 +224,24 @@ def test_learners_get_no_solutions(kit, course):
         cells = read(copy.stem, copy.parent).cells
         assert not any({"solution", "teacher"} & set(tags(cell)) for cell in cells)
         assert "colab-badge" not in cells[0].source, "it would open the lesson with its solutions"
+
+
+def test_links_to_lessons_carry_their_titles(course):
+    titles = {lesson.name: (lesson.number, lesson.title) for lesson, _ in course}
+    link = re.compile(r"\[(\d\d) · ([^\]]+)\]\((\w+)\.ipynb\)")
+    for lesson, notebook in course:
+        source = "\n".join(cell.source for cell in notebook.cells)
+        found = link.findall(source)
+        assert found or lesson == course[-1][0], f"{lesson.name} leads to no lesson"
+        for number, title, name in found:
+            assert (number, title) == titles[name], f"{lesson.name}: {title}"
+
+
+def test_the_guide_installs_as_the_readme_does(kit):
+    [commands] = re.findall(r"Windows:\n\n((?: {9}.+\n)+)", text(kit, "teachers_guide"))
+    readme = [line.strip() for line in README.read_text("utf-8").splitlines()]
+    assert len(commands.splitlines()) == 4
+    assert all(line.strip() in readme for line in commands.splitlines())
 
 
 def test_links_lead_somewhere(kit):
@@ -204,9 +283,9 @@ def test_the_glossary_merges_what_is_there_twice():
         ]
     )
     assert made.splitlines()[4:] == [
-        "| Bias | 偏差 | 02 |",
-        "| chroma | 色度 / 彩度 | 01, 02 |",
-        "| loss | 损失 | 01, 02 |",
+        "| Bias | 偏差 |  | 02 |",
+        r"| chroma | 色度 / 彩度 | how far a color is from gray; also a\* and b\* together | 01, 02 |",
+        "| loss | 损失 | number that training makes small | 01, 02 |",
     ]
 
 
@@ -216,6 +295,11 @@ def test_the_glossary_has_all_terms_of_all_lessons(kit, course):
         terms = notebook.cells[0].source.partition("**Key terms**")[2].split("·")
         assert len(key_terms(notebook)) == len(terms), lesson.name
         assert all(f"\n| {english} | " in made for english, _ in key_terms(notebook))
+
+
+def test_every_key_term_has_a_meaning(course):
+    terms = {english for _, notebook in course for english, _ in key_terms(notebook)}
+    assert set(load("meanings")) == terms
 
 
 # --- quiz and project ---
@@ -240,14 +324,21 @@ def test_the_key_fits_both_sheets_and_the_sheets_tell_nothing():
         for question, letter, block in zip(QUIZ, answers, blocks, strict=True):
             assert f"☐ {letter}. {question['right']}" in block
             assert not any(means in sheet for _, means in question["wrong"])
-        assert max(answers.count(letter) for letter in "ABCD") <= len(QUIZ) / 2, (
-            "no letter to guess"
-        )
+        assert answers == [question["places"][column - 1] for question in QUIZ]
+        assert {answers.count(letter) for letter in "ABCD"} == {3}, "no letter to guess"
+
+
+def test_the_longest_option_is_seldom_the_right_one():
+    def is_longest(question):
+        return len(question["right"]) > max(len(option) for option, _ in question["wrong"])
+
+    assert sum(map(is_longest, QUIZ)) <= 4
 
 
 def test_the_two_sheets_are_in_different_orders():
     orders = [[options(question, when) for question in QUIZ] for when in ("before", "after")]
-    assert sum(one != other for one, other in zip(*orders)) > len(QUIZ) / 2
+    assert all(one != other for one, other in zip(*orders))
+    assert all(question["places"][0] != question["places"][1] for question in QUIZ)
 
 
 def test_the_guide_counts_the_questions(kit):
@@ -275,6 +366,16 @@ def test_a_page_needs_no_other_file():
     made = page("# Q & A\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nx = '$'\n```\n")
     assert "<title>Q &amp; A</title>" in made and made.count("<table>") == 1
     assert not re.search(r"<(script|link|img)\b", made)
+
+
+def test_a_long_page_begins_with_its_contents(kit):
+    for name, course_part in (("teachers_guide", "Session 5"), ("answers", "Test it")):
+        made = (kit / f"{name}.html").read_text("utf-8")
+        contents = made.partition("</nav>")[0].partition('<nav class="contents">')[2]
+        targets = re.findall(r'href="#([^"]+)"', contents)
+        assert course_part in contents and "Exercise 1" not in contents
+        assert all(made.count(f'id="{target}"') == 1 for target in targets)
+    assert "<nav" not in (kit / "quiz_before.html").read_text("utf-8")
 
 
 def test_a_formula_needs_no_script(kit):

@@ -3,8 +3,9 @@
     make class
 
 Minutes, questions, exercises, solutions and key terms are read off the notebooks. What is written
-for teachers alone stands in `class_texts/`: the guide and the project as pages, the plan of six
-sessions and the quiz as data, since they are compared with the notebooks or printed twice.
+for teachers alone stands in `class_texts/`: the guide and the project as pages; the plan of six
+sessions, the quiz, results on paper and the glossary's meanings as data, since they are compared
+with the notebooks or printed twice.
 """
 
 import html
@@ -35,6 +36,7 @@ TERM = re.compile(r"(.+?) ((?:[A-Z]{1,2} )?[\u4e00-\u9fff].*)")
 FORMULA = re.compile(  # not in code
     r"```.*?```|`[^`\n]+`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL
 )
+HEADING = re.compile(r'<h([23]) id="([^"]+)">(.+?)<a class="anchor-link"')
 LETTERS = "ABCD"
 PAGE = """\
 <!DOCTYPE html>
@@ -54,6 +56,9 @@ pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 0.5rem; }}
 tr, pre, li {{ break-inside: avoid; }}
 a {{ color: #0b5394; }}
 .anchor-link {{ display: none; }}
+.contents {{ columns: 2; }}
+.level3 {{ margin-left: 1.5rem; }}
+img {{ max-width: 100%; }}
 @media print {{ body {{ margin: 0; max-width: none; font-size: 11pt; }} }}
 </style>
 </head>
@@ -83,6 +88,7 @@ def build(out: Path = KIT) -> None:
     texts = {
         "teachers_guide": guide(course),
         "answers": answers(course),
+        "case_files": case_files(course),
         "quiz_key": quiz_key(quiz),
         "quiz_before": quiz_sheet(quiz, "before"),
         "quiz_after": quiz_sheet(quiz, "after"),
@@ -99,7 +105,7 @@ def build(out: Path = KIT) -> None:
 
 
 def load(name: str) -> dict:
-    """Read a text that is kept as data: "plan" or "quiz"."""
+    """Read a text that is kept as data: "plan", "quiz", "on_paper" or "meanings"."""
     return tomllib.loads((TEXTS / f"{name}.toml").read_text("utf-8"))
 
 
@@ -107,8 +113,20 @@ def page(text: str) -> str:
     """Make a web page of Markdown, which needs no other file and no network."""
     title = html.escape(text.partition("\n")[0].removeprefix("# "))
     style = HtmlFormatter().get_style_defs(".highlight")
-    body = markdown2html(FORMULA.sub(mathml, text))
+    body = with_contents(markdown2html(FORMULA.sub(mathml, text)))
     return PAGE.format(title=title, code_style=style, body=body)
+
+
+def with_contents(body: str) -> str:
+    """Put links to a long page's headings under its title; exercises are left out."""
+    headings = [found for found in HEADING.findall(body) if not found[2].startswith("Exercise ")]
+    if len(headings) < 8:
+        return body
+    lines = "\n".join(
+        f'<div class="level{level}"><a href="#{where}">{heading}</a></div>'
+        for level, where, heading in headings
+    )
+    return body.replace("</h1>", f'</h1><nav class="contents">\n{lines}\n</nav>', 1)
 
 
 def mathml(found: re.Match) -> str:
@@ -194,13 +212,15 @@ def guide(course: Course) -> str:
 def session_page(number: int, session: dict, course: Course) -> str:
     """One session: goal, preparation, 45 minutes, homework, and what to do with more or less."""
     lessons = {lesson.number: (lesson, notebook) for lesson, notebook in course}
-    rows, begin = ["| minutes | lesson | how | what |", "|---|---|---|---|"], 0
+    rows, begin, laptops = ["| minutes | lesson | how | what |", "|---|---|---|---|"], 0, []
     for step in session["step"]:
         end, where, what = begin + step["minutes"], "", step["what"]
         if "lesson" in step:
             where = f"{step['lesson']} · {step['section']}"
             if step["lesson"] not in lessons:
                 what = "This lesson is not in your copy of the course: use the time for questions."
+        if step.get("laptops"):
+            laptops.append(f"minutes {begin}–{end}, lesson {step['lesson']}")
         rows.append(f"| {begin}–{end} | {where} | {step['how']} | {what} |")
         begin = end
     home = [
@@ -212,6 +232,7 @@ def session_page(number: int, session: dict, course: Course) -> str:
         [
             f"### Session {number} · {session['title']}",
             f"**At its end** learners can {session['goal']}.",
+            f"**Laptops:** {'one a pair: ' + '; '.join(laptops) if laptops else 'none'}.",
             "**Prepare**\n\n" + "\n".join(f"- {line}" for line in session["prepare"]),
             "\n".join(rows),
             f"**To close:** {session['question']} *A good answer:* {session['answer']}",
@@ -261,7 +282,8 @@ def lesson_notes(lesson: Lesson, notebook: NotebookNode) -> str:
 
 
 def answers(course: Course) -> str:
-    """The answer booklet: every exercise card with its solution."""
+    """The answer booklet: every exercise card with its solution, and what comes out on paper."""
+    on_paper = load("on_paper")
     parts = ["# Answers", "Every exercise of the course with its solution. There is often another."]
     for lesson, notebook in course:
         parts.append(f"## {lesson.number} · {lesson.title}")
@@ -269,19 +291,42 @@ def answers(course: Course) -> str:
             title = f"### Exercise {each.number} · {each.dots} · {each.minutes} min · {each.title}"
             code = re.sub(r"^(# @title.*|checks\.\w+\(.*\))$", "", each.solution, flags=re.M)
             parts += [title, each.text, f"```python\n{code.strip()}\n```"]
+            if by_hand := on_paper.get(f"{lesson.number}.{each.number}"):
+                parts.append(f"*On paper:* {by_hand}")
+    return relink("\n\n".join(parts)) + "\n"
+
+
+def case_files(course: Course) -> str:
+    """The eight recorded runs of lesson 07 to print: its section up to the exercise, pictures in."""
+    [cells] = [notebook.cells for lesson, notebook in course if lesson.number == "07"]
+    begin = next(i for i, each in enumerate(cells) if each.source.startswith("## Eight case files"))
+    parts = ["# Case files", "From lesson 07, to print. The diagnoses stand in its exercise 3."]
+    for cell in cells[begin:]:
+        if CARD.search(cell.source):
+            break
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if picture := data.get("image/png"):
+                parts.append(f"![](data:image/png;base64,{''.join(picture.split())})")
+            else:
+                parts.append(data.get("text/markdown") or data.get("text/html", ""))
     return relink("\n\n".join(parts)) + "\n"
 
 
 def glossary(course: Course) -> str:
-    """Key terms in English and Chinese, each once, with the lessons that explain it."""
+    """Key terms in English and Chinese, each once: what it means, and where it is explained."""
+    meanings = load("meanings")
     merged: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for lesson, notebook in course:
         for english, chinese in key_terms(notebook):
             merged[english][chinese].append(lesson.number)
-    lines = ["# Glossary", "", "| English | 中文 | lesson |", "|---|---|---|"]
+    lines = ["# Glossary", "", "| English | 中文 | what it is | lesson |", "|---|---|---|---|"]
     for english in sorted(merged, key=str.casefold):
         where = sorted(set().union(*merged[english].values()))
-        lines.append(f"| {english} | {' / '.join(merged[english])} | {', '.join(where)} |")
+        both = f"{english} | {' / '.join(merged[english])}"
+        meaning = meanings.get(english, "").replace("*", r"\*")
+        lines.append(f"| {both} | {meaning} | {', '.join(where)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -291,10 +336,12 @@ def glossary(course: Course) -> str:
 def options(question: dict, when: str) -> list[tuple[str, str]]:
     """A question's options in the order of one sheet: (text, misconception; "" for the right one).
 
-    The order is mixed, and always the same: it hangs on the question and on `when` alone.
+    The right one stands where `places` says; the others are mixed, always in the same way.
     """
-    mixed = [(question["right"], ""), *map(tuple, question["wrong"])]
+    mixed = [*map(tuple, question["wrong"])]
     random.Random(f"{when}: {question['text']}").shuffle(mixed)
+    place = question["places"][("before", "after").index(when)]
+    mixed.insert(LETTERS.index(place), (question["right"], ""))
     return mixed
 
 

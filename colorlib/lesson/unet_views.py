@@ -23,6 +23,7 @@ CUTS = {  # the skips cut, by what the reader chooses
     "nothing": [],
     **{f"skip {level}": [level] for level in range(4)},
     **{f"skips {one} and {other}": [one, other] for one, other in combinations(range(4), 2)},
+    **{f"all but skip {level}": [each for each in range(4) if each != level] for level in range(4)},
     "all skips": [0, 1, 2, 3],
     "the bottom": [],
 }
