@@ -297,7 +297,7 @@ def answers(course: Course) -> str:
 
 
 def case_files(course: Course) -> str:
-    """The eight recorded runs of lesson 07 to print: its section up to the exercise, pictures in."""
+    """The recorded runs of lesson 07, to print: its section up to the exercise, with pictures."""
     [cells] = [notebook.cells for lesson, notebook in course if lesson.number == "07"]
     begin = next(i for i, each in enumerate(cells) if each.source.startswith("## Eight case files"))
     parts = ["# Case files", "From lesson 07, to print. The diagnoses stand in its exercise 3."]
@@ -306,9 +306,11 @@ def case_files(course: Course) -> str:
             break
         if cell.cell_type == "markdown":
             parts.append(cell.source)
-        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
             if picture := data.get("image/png"):
-                parts.append(f"![](data:image/png;base64,{''.join(picture.split())})")
+                alt = output.metadata["image/png"]["alt"]
+                parts.append(f"![{alt}](data:image/png;base64,{''.join(picture.split())})")
             else:
                 parts.append(data.get("text/markdown") or data.get("text/html", ""))
     return relink("\n\n".join(parts)) + "\n"
