@@ -59,6 +59,7 @@ a {{ color: #0b5394; }}
 .contents {{ columns: 2; }}
 .level3 {{ margin-left: 1.5rem; }}
 img {{ max-width: 100%; }}
+p:has(+ p > img) {{ break-after: avoid; }}
 @media print {{ body {{ margin: 0; max-width: none; font-size: 11pt; }} }}
 </style>
 </head>
@@ -300,7 +301,7 @@ def case_files(course: Course) -> str:
     """The recorded runs of lesson 07, to print: its section up to the exercise, with pictures."""
     [cells] = [notebook.cells for lesson, notebook in course if lesson.number == "07"]
     begin = next(i for i, each in enumerate(cells) if each.source.startswith("## Eight case files"))
-    parts = ["# Case files", "From lesson 07, to print. The diagnoses stand in its exercise 3."]
+    parts = ["# Case files", "From lesson 07, to print."]
     for cell in cells[begin:]:
         if CARD.search(cell.source):
             break
