@@ -210,7 +210,7 @@ def open_run_data(config: TrainConfig, folder: Path, cache: Path | None) -> tupl
 
 
 def hold_back(photos: Dataset) -> tuple[Dataset, Dataset | None]:
-    """Divide training photos into those to learn from, and a few to look at after every epoch.
+    """Divide training photos into those to learn from, and a few to look at after an epoch.
 
     Scenes are divided in no way, and neither are so few photos that none could be spared.
     """

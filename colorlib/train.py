@@ -77,8 +77,9 @@ def train(
         generator: takes L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names.
         discriminator: takes (L, ab) to logits; by default the one config names.
         samples: uint8 rgb, (N, 3, size, size): pictures to color and save at every epoch.
-        validation: photos like the data set's, of which nothing is learned: G is measured on them
-            after every epoch, in validation.csv, and its best weights of the stage are kept.
+        validation: photos like the data set's, of which nothing is learned: after an epoch, but
+            not within 50 steps, G is measured on them, in validation.csv, and its best weights of
+            the stage are kept, in best.safetensors.
         device: by default a GPU if there is one.
         fresh: start over, though the folder holds a run.
         stop_after: stop after so many steps of this call, as if by Ctrl-C; to try resuming.
@@ -140,6 +141,7 @@ class Loop:
     # if saves take long), and without waiting for that end when the last one is so long ago
     SAVE_AT_MOST = 5
     SAVE_AT_LEAST = 300
+    LOOK_EVERY = 50  # steps at least between two looks at the validation photos
 
     def __init__(
         self,
@@ -154,7 +156,7 @@ class Loop:
         self.config = players.config
         self.step, self.saved_step, self.is_balanced = 0, -1, False
         self.history: list[dict] = []
-        self.looked_step = -1  # at which the validation photos were looked at last
+        self.looked_step = -math.inf  # at which the validation photos were looked at last
         self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses still on the device
         self.unwritten: dict[str, list[dict]] = {HISTORY: [], LOOKS: []}  # rows that wait
         self.warned: set[str] = set()
@@ -176,13 +178,13 @@ class Loop:
         self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=is_silent)
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
-    def _cut_rows(self) -> tuple[list[dict], int]:
+    def _cut_rows(self) -> tuple[list[dict], float]:
         """The history up to the step at which the run goes on, and the step of the last look."""
         if self.run is None:
-            return [], -1
+            return [], -math.inf
         history = self.run.cut_rows(HISTORY, self.step, self.COLUMNS)
         looks = self.run.cut_rows(LOOKS, self.step, self.LOOK_COLUMNS)
-        return history, looks[-1]["step"] if looks else -1
+        return history, looks[-1]["step"] if looks else -math.inf
 
     def _state(self) -> dict:
         """All that resuming needs."""
@@ -325,8 +327,9 @@ class Loop:
         The best are those of the smallest CIEDE2000, which stands on their card. They are sought
         stage by stage, since a game begins with a step away from the photos' own colors.
         """
-        is_looked = self.looked_step == self.step
-        if self.validation is None or is_looked or not parallel.is_first():
+        passed = self.step - self.looked_step
+        is_due = passed >= self.LOOK_EVERY or (passed and self.is_done())
+        if self.validation is None or not is_due or not parallel.is_first():
             return
         self._refuse_broken_weights()
         measured = evaluate(self.players.generator, self.validation)

@@ -59,7 +59,7 @@ def learn(photos: Path, run: Path, started: Path) -> None:
 
     And it holds a photo back to look at, however few there are.
     """
-    Loop.SAVE_AT_MOST = 0
+    Loop.SAVE_AT_MOST, Loop.LOOK_EVERY = 0, 1
     cli.WORTH_HOLDING_BACK = 1
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = open(run.with_suffix(".log"), "a", buffering=1)  # noqa: SIM115

@@ -44,6 +44,7 @@ SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 
 def save_at_every_epoch(monkeypatch):
     """However short it is."""
     monkeypatch.setattr(Loop, "SAVE_AT_MOST", 0)
+    monkeypatch.setattr(Loop, "LOOK_EVERY", 1)
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -542,6 +543,12 @@ class TestARun:
         best = min(last_stage, key=lambda k: expected[k]["ciede2000"])
         kept = load_generator(tmp_path / "best.safetensors")
         assert_same_weights(weights(kept), weights(seen[best].generator))
+
+    def test_short_epochs_are_not_all_looked_at_but_the_end_is(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Loop, "LOOK_EVERY", 5)
+        train(small("l1", epochs=7), Pictures(8), tmp_path, validation=Pictures(3))
+        looks = read_history(tmp_path / "validation.csv")
+        assert [look["step"] for look in looks] == [2, 8, 14]
 
     def test_looking_at_validation_photos_changes_nothing_and_resumes(self, tmp_path):
         config, validation = small("warm", epochs=3), Pictures(3)

@@ -42,6 +42,7 @@ TINY = "--recipe l1 --size 32 --generator-width 8 --batch 4 --steps 3".split()
 def save_at_every_epoch(monkeypatch):
     """However short it is."""
     monkeypatch.setattr(Loop, "SAVE_AT_MOST", 0)
+    monkeypatch.setattr(Loop, "LOOK_EVERY", 1)
 
 
 @pytest.fixture

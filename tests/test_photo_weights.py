@@ -1,0 +1,125 @@
+"""The weights for photos: who learns from what, what is tested and how, what is shipped."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from skimage import data
+
+from colorlib.evaluate import evaluate
+from colorlib.files import load_generator, read_card
+from colorlib.lesson import photo_weights
+from colorlib.lesson.photo_weights import (
+    CONFIGS,
+    RIVAL,
+    PhotoWeights,
+    join,
+    rows_of,
+    weights_table,
+    without_twins,
+)
+from colorlib.photos import DecodedPhotos
+from colorlib.split import read_split
+
+LEAN = {"generator_width": 4, "discriminator_width": 4, "precision": "float32"}
+SMALL = {name: replace(config, **LEAN, batch=4) for name, config in CONFIGS.items()}
+
+
+def cut(folder, name, count):
+    """Little photos, cut from a large one in two rows."""
+    folder.mkdir()
+    for index in range(count):
+        top, left = divmod(index, count // 2)
+        crop = getattr(data, name)()[80 + 80 * top :, 30 * left :][:64, :64]
+        Image.fromarray(crop).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Trained for a moment on 24 photos of two folders, and 8 of a third."""
+    folder = tmp_path_factory.mktemp("weights")
+    photos = cut(folder / "cats", "chelsea", 12), cut(folder / "cups", "coffee", 12)
+    made = PhotoWeights(
+        photos,
+        (cut(folder / "more", "astronaut", 8),),
+        seconds=0.3,
+        runs=folder / "runs",
+        cache=None,
+        out=folder / "data",
+    )
+    with Image.open(photos[0] / "0.png") as cat:
+        ImageOps.mirror(cat).save(folder / "more" / "mirrored.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(photo_weights, "CONFIGS", SMALL)
+        patch.setattr("colorlib.evaluate._has_lpips", lambda: False)
+        made.run()
+        trained = {path: path.stat().st_mtime_ns for path in made.runs.rglob("*.safetensors")}
+        made.run()
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained, "trained again"
+    return made
+
+
+def test_each_folder_is_split_on_its_own_and_its_names_written_down(made):
+    photos = made.open_photos()
+    names = photos.test.names
+    assert [name.split("/")[0] for name in names] == 2 * ["cats"] + 2 * ["cups"]
+    assert read_split(made.out / "splits" / "photos.txt") == ([], names)
+    assert len(photos.validation) == 1
+    everyone = [*photos.learning.names, *photos.validation.names, *names]
+    assert len(set(everyone)) == len(everyone)
+    assert {name.split("/")[0] for name in photos.learning.names} == {"cats", "cups", "more"}
+    left_out = photos.counts.pop("left out, like a photo held back")
+    assert photos.counts == {"cats": 12, "cups": 12, "more": 9}
+    assert len(everyone) + left_out == 33
+
+
+def test_a_near_copy_of_a_photo_held_back_is_not_learned_from():
+    cat = torch.from_numpy(data.chelsea()[:256, :256].copy()).permute(2, 0, 1)[None]
+    cup = torch.from_numpy(data.coffee()[:256, :256].copy()).permute(2, 0, 1)[None]
+    brighter = (1.05 * cat).clamp(max=255).byte()
+    photos = DecodedPhotos(torch.cat([cat, brighter, cat.flip(-1), cup]), list("abcd"), [])
+    assert without_twins(photos, DecodedPhotos(cat, ["e"], [])).names == ["d"]
+
+
+def test_what_was_measured_is_written_down(made):
+    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
+    assert list(results["sets"]) == ["all", "cats", "cups"]
+    rows = results["sets"]["cups"]
+    assert list(rows) == ["gray", "mean color", "lookup by L", "warm", "l1", "tutorial", RIVAL]
+    test = made.open_photos().test
+    expected = evaluate(made.generator("warm"), test.pick(test.names[2:]))
+    for name, value in expected.items():
+        assert rows["warm"][name] == pytest.approx(value, rel=1e-5), name
+    assert results["steps"].keys() == results["configs"].keys() == CONFIGS.keys()
+    assert {config["seconds"] for config in results["configs"].values()} == {0.3}
+    assert results["configs"]["warm"]["data"] == "cats + cups + more"
+    lines = weights_table(results).splitlines()
+    assert len(lines) == 2 + len(rows) + 1 and "LPIPS" not in lines[0]
+
+
+def test_intervals_are_those_of_the_photos_that_are_meant():
+    values = {"gray": {"ciede2000": torch.tensor([1.0, 5.0, 2.0, 4.0])}}
+    mask = torch.tensor([True, False, True, True])
+    row = rows_of(values, mask)["gray"]
+    assert (row["ciede2000"], row["photos"]) == (pytest.approx(7 / 3), 3)
+    half = 1.96 * np.std([1, 2, 4], ddof=1) / 3**0.5
+    assert row["ciede2000_interval"] == pytest.approx(half)
+
+
+def test_the_shipped_weights_are_the_trained_ones_and_say_what_they_are(made):
+    path = made.out / "weights" / "photos.safetensors"
+    shipped, trained = load_generator(path).state_dict(), made.generator("warm").state_dict()
+    assert all(torch.equal(trained[name], value) for name, value in shipped.items())
+    card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    assert card.items() <= read_card(path).items()
+    assert "12 cats, 12 cups, 9 more" in card["data"] and "on 4 test photos" in card["metrics"]
+
+
+def test_sets_are_joined_in_their_order():
+    one, two = (DecodedPhotos(torch.full((2, 3, 4, 4), n), [f"{n}a", f"{n}b"], []) for n in (1, 2))
+    assert join([one, two]).names == ["1a", "1b", "2a", "2b"]
+    assert join([one, two]).rgb[:, 0, 0, 0].tolist() == [1, 1, 2, 2]
