@@ -571,11 +571,16 @@ def test_every_lesson_runs_twice_offline_in_a_strange_folder(name, strange_cours
 @pytest.mark.trust
 @needs_minutes
 @pytest.mark.parametrize("name", notebooks.names())
-def test_every_cell_may_be_run_again_at_once_and_from_the_end(name, strange_course):
-    """As learners do: a cell twice in a row; and back to any cell, after all have been run."""
-    lesson = notebooks.read(name)
-    cells = notebooks.code_cells(lesson)
-    lesson.cells = [copy for cell in cells for copy in again([cell, cell])] + again(cells[::-1])
+def test_cells_may_be_run_twice_and_sections_again_in_any_order(name, strange_course):
+    """As learners do: a cell twice in a row; and back to a section, after all have been run."""
+    lesson, sections = notebooks.read(name), [[]]
+    for cell in lesson.cells:
+        if cell.cell_type == "code":
+            sections[-1].append(cell)
+        elif cell.source.startswith("## "):
+            sections.append([])
+    twice = [copy for section in sections for cell in section for copy in again([cell, cell])]
+    lesson.cells = twice + [copy for section in sections[::-1] for copy in again(section)]
     notebooks.run(lesson, strange_course, "ci", strict=False)
 
 
