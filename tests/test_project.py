@@ -221,9 +221,9 @@ def test_a_fork_is_tested_by_what_make_test_runs():
         "ruff format --check .",
         'pytest -n auto -m "not whole"',
         "pytest -n auto -m whole",
-        "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto --dist loadfile notebooks/",
+        "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto",
     ):
-        assert command in makefile and f"{command}\n" in f"{commands}\n", command
+        assert command in makefile and command in commands, command
     assert not re.search(r"\bmake\b", commands), "Windows has no make"
     assert len(job["strategy"]["matrix"]["os"]) == 3
     for python in job["strategy"]["matrix"]["python"]:
