@@ -68,7 +68,7 @@ def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
         ("photos decoded once", False, {"loading": "decoded"}, {}),
         ("Lab in batches on the device", False, {"loading": "batches"}, {}),
         # held: in G's step D learns nothing, and for D's step G paints without a graph
-        ("G and D held in turn, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
+        ("G and D held, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
         ("one forward pass of G for both", False, {}, {"share_forward": True}),
         ("half precision", True, {}, {"precision": "auto"}),
         ("channels last", False, {"is_channels_last": True}, {}),

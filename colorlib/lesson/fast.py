@@ -97,7 +97,7 @@ def count_waits(
     return reads.count
 
 
-def operations(record: torch.profiler.profile, rows: int = 10) -> pd.DataFrame:
+def operations(record: torch.profiler.profile, rows: int = 8) -> pd.DataFrame:
     """The most expensive operations that torch's profiler saw, with the CPU's own time in ms."""
     events = sorted(record.key_averages(), key=lambda event: -event.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
