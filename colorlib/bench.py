@@ -14,6 +14,7 @@ Of each stage is measured:
     memory       the most that was taken at a time: by tensors on a GPU, else by the process
     share        of the device's rate at matrix products, which is measured as well: what the steps
                  would use if each did the least work, with one forward pass of G for both players
+    spread       how far the rounds are apart, of which the median is taken: of step and end to end
 """
 
 import gc
@@ -22,12 +23,13 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, redirect_stderr
+from contextlib import ExitStack, closing, redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from statistics import median
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -45,7 +47,6 @@ from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.steps import Players, choose_precision, make_discriminator, make_generator, train_step
 from colorlib.train import Loop
 
-ROUNDS = 3  # of every measurement, of which the median is taken
 HEIGHT, WIDTH = 300, 400  # of the photos that are made here: pixels, as those of DUTS have
 
 
@@ -66,7 +67,8 @@ def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
     changes = [  # name, whether it is for GPUs alone, what changes in the stage, and in its config
         ("photos decoded once", False, {"loading": "decoded"}, {}),
         ("Lab in batches on the device", False, {"loading": "batches"}, {}),
-        ("D held for G, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
+        # held: in G's step D learns nothing, and for D's step G paints without a graph
+        ("G and D held, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
         ("one forward pass of G for both", False, {}, {"share_forward": True}),
         ("half precision", True, {}, {"precision": "auto"}),
         ("channels last", False, {"is_channels_last": True}, {}),
@@ -148,6 +150,9 @@ class Meter:
         scratch: a folder for logs.
     """
 
+    ROUNDS = 3  # of every measurement; the median is taken
+    TURNS = 2  # batches in a round, at least
+
     def __init__(
         self, device: torch.device, seconds: float, folder: Path, size: int, scratch: Path
     ):
@@ -162,37 +167,46 @@ class Meter:
         gc.collect()
         can_tell = forget_peak(self.device)
         try:
-            row = self._measure(stage)
+            with closing(self.rounds(stage)) as measuring:
+                rounds = [next(measuring) for _ in range(self.ROUNDS)]
         except RuntimeError as error:  # too little memory, no compiler, ...
             return {"name": stage.name, "failed": f"{error!s:.200}"}
-        row["memory"] = read_peak(self.device) if can_tell else None
-        row["share"] = row["step"] * work(stage.config, self.device) / self.matrix_rate
-        return {"name": stage.name, **row}
+        memory = read_peak(self.device) if can_tell else None
+        return self.summary(stage, rounds) | {"memory": memory}
 
-    def _measure(self, stage: Stage) -> dict:
+    def summary(self, stage: Stage, rounds: list[dict[str, float]]) -> dict:
+        """The numbers of a stage from what `rounds` measured of it."""
+        by_name = {name: [each[name] for each in rounds] for name in rounds[0]}
+        row = {name: median(rates) for name, rates in by_name.items()}
+        row["share"] = row["step"] * work(stage.config, self.device) / self.matrix_rate
+        return {"name": stage.name, **row, "rounds": by_name}
+
+    def rounds(self, stage: Stage) -> Iterator[dict[str, float]]:
+        """Measure a stage, a round each time one asks: loading, step, end_to_end; close it then."""
         torch.manual_seed(0)
         torch.compiler.reset()
-        batches = None
-        if stage.loading == "batches":
-            batches = Batches(self.photos, stage.config, self.device)
-        stream = batches.stream(0) if batches else self._one_by_one(stage)
-        row = {"loading": self.rate(lambda: len(next(stream)[0]))}
+        has_batches = stage.loading == "batches"
+        batches = Batches(self.photos, stage.config, self.device) if has_batches else None
+        stream = batches.stream(0) if has_batches else self._one_by_one(stage)
         L, real_ab = next(stream)
-        if stage.is_naive:
-            players = Naive(stage.config, self.device)
-            step = players.step
-        else:
-            players = Players(stage.config, device=self.device)
-            layout = torch.channels_last if stage.is_channels_last else torch.contiguous_format
-            for network in (players.generator, players.discriminator):
-                network.to(memory_format=layout)
-            step = partial(train_step, players, step=1)
-        row["step"] = self.rate(lambda: step(L, real_ab=real_ab) and len(L))
-        if stage.is_naive:
-            row["end_to_end"] = self._naive_end_to_end(stream, step)
-        else:
-            row["end_to_end"] = self._our_end_to_end(players, batches)
-        return row
+        turns = {"loading": lambda: len(next(stream)[0])}
+        turns["step"] = lambda: step(L, real_ab=real_ab) and len(L)
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        with open(folder / "log.txt", "w", encoding="utf-8") as log, ExitStack() as stack:
+            if stage.is_naive:
+                step = Naive(stage.config, self.device).step
+                turns["end_to_end"] = self._naive(stream, step, log)
+            else:
+                players = Players(stage.config, device=self.device)
+                layout = torch.channels_last if stage.is_channels_last else torch.contiguous_format
+                for network in (players.generator, players.discriminator):
+                    network.to(memory_format=layout)
+                step = partial(train_step, players, step=1)
+                turns["end_to_end"] = self._ours(players, batches, log, stack)
+            for turn in list(turns.values()) * (3 if self.device.type == "cuda" else 1):
+                turn()  # the first are slow: memory, choice of kernels, graphs
+            while True:
+                yield {name: self.rate(turn) for name, turn in turns.items()}
 
     def _one_by_one(self, stage: Stage) -> Iterator[tuple[Tensor, Tensor]]:
         def read(index: int) -> np.ndarray:
@@ -206,52 +220,39 @@ class Meter:
         for L, ab in chain.from_iterable(repeat(loader)):
             yield L.to(self.device), ab.to(self.device)
 
-    def _naive_end_to_end(self, stream: Iterator, step: Callable) -> float:
-        with open(self.scratch / "log.txt", "w", encoding="utf-8") as log:
+    def _naive(self, stream: Iterator, step: Callable, log: TextIO) -> Callable:
+        def turn() -> int:
+            L, real_ab = next(stream)
+            print(step(L, real_ab), file=log, flush=True)
+            return len(L)
 
-            def turn() -> int:
-                L, real_ab = next(stream)
-                print(step(L, real_ab), file=log, flush=True)
-                return len(L)
+        return turn
 
-            return self.rate(turn)
-
-    def _our_end_to_end(self, players: Players, batches: Batches) -> float:
-        run = Run(self.scratch / "run", asdict(players.config), fresh=True)
-        with run, open(self.scratch / "bar.txt", "w") as bar, redirect_stderr(bar):
-            loop = Loop(players, batches, run)
-            loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
-            loop.resume()
-
-            def turn() -> int:
-                loop.take_step()
-                return len(loop.batch[0])
-
-            with closing(loop.bar):
-                return self.rate(turn)
+    def _ours(self, players: Players, batches: Batches, log: TextIO, stack: ExitStack) -> Callable:
+        run = stack.enter_context(Run(Path(log.name).with_name("run"), asdict(players.config)))
+        loop = Loop(players, batches, run)
+        loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
+        with redirect_stderr(log):
+            loop.resume()  # the bar writes to where it began
+        stack.enter_context(closing(loop.bar))
+        return lambda: loop.take_step() or len(loop.batch[0])
 
     def rate(self, turn: Callable[[], int]) -> float:
-        """How much is done a second, where every call of `turn` does some, and returns how much."""
-        is_gpu = self.device.type == "cuda"
-        wait = torch.cuda.synchronize if is_gpu else (lambda: None)
-        for _ in range(3 if is_gpu else 1):  # the first are slow: memory, choice of kernels, graphs
-            turn()
-        rates = []
-        for _ in range(ROUNDS):
-            wait()
-            start, done = time.perf_counter(), 0
-            while time.perf_counter() - start < self.seconds / ROUNDS:
-                done += turn()
-            wait()
-            rates.append(done / (time.perf_counter() - start))
-        return median(rates)
+        """A round: how much is done a second, where a `turn` does some, and returns how much."""
+        wait = torch.cuda.synchronize if self.device.type == "cuda" else (lambda: None)
+        wait()
+        start, done = time.perf_counter(), []
+        while len(done) < self.TURNS or time.perf_counter() - start < self.seconds / self.ROUNDS:
+            done.append(turn())
+        wait()
+        return sum(done) / (time.perf_counter() - start)
 
     def _matrix_rate(self) -> float:
         """Floating-point operations a second in products of large matrices."""
         side = 8192 if self.device.type == "cuda" else 2048
         dtype = choose_precision("auto", self.device)
         a, b = torch.randn(2, side, side, device=self.device, dtype=dtype)
-        rows = self.rate(lambda: len(a @ b))
+        rows = median(self.rate(lambda: len(a @ b)) for _ in range(self.ROUNDS))
         return rows * 2 * side**2  # each number in a row is a sum of `side` products
 
 
@@ -331,9 +332,8 @@ class Bench:
             meter = Meter(device, self.seconds, folder, self.size, Path(scratch))
             ladder = stages(self.size, self.width, self.batch, has_gpu)
             rows = [meter.measure(stage) for stage in ladder]
-        settings = {name: getattr(self, name) for name in ("size", "width", "seconds")}
-        settings |= {"batch": self.batch, "photos": len(meter.photos)}
-        result = {"environment": facts, "settings": settings}
+        settings = {name: getattr(self, name) for name in ("size", "width", "seconds", "batch")}
+        result = {"environment": facts, "settings": settings | {"photos": len(meter.photos)}}
         result |= {"matrix_tflops": meter.matrix_rate / 1e12, "stages": rows}
         name = re.sub("[^a-z0-9]+", "-", facts["device"].lower())
         write_json(self.out / f"bench-{name}.json", result)
@@ -350,9 +350,16 @@ def bench_table(result: dict) -> str:
         memory = f"{row['memory'] / 1e6:,.0f}" if row["memory"] else "unknown"
         numbers = [f"{row[key]:,.2f}" for key in ("loading", "step", "end_to_end")]
         ratios = [f"{row[key] / naive[key]:.2f}" for key in ("loading", "step", "end_to_end")]
-        lines.append((row["name"], *numbers, *ratios, memory, f"{row['share']:.1%}"))
+        apart = f"{spread(row):.0%}" if "rounds" in row else "unknown"
+        lines.append((row["name"], *numbers, *ratios, memory, f"{row['share']:.1%}", apart))
     headers = ("photos a second", "loading", "step", "end to end")
-    headers += ("loading ×", "step ×", "end to end ×", "memory, MB", "share")
+    headers += ("loading ×", "step ×", "end to end ×", "memory, MB", "share", "spread")
     table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)
     rate = f"{result['matrix_tflops']:.3g} TFLOP/s in matrix products"
     return f"{result['environment']['device']}, {rate}\n\n{table}"
+
+
+def spread(row: dict) -> float:
+    """By how much the best round of a stage's step, or end to end, exceeds the worst; 0: not."""
+    rounds = [row["rounds"][name] for name in ("step", "end_to_end")]
+    return max(max(rates) / min(rates) for rates in rounds) - 1

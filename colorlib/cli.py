@@ -311,7 +311,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"\n{str(interrupt) or 'stopped'}", file=sys.stderr)
         sys.exit(130)
     except (RunError, TrainingError, DownloadError, OSError, ValueError, MemoryError) as error:
-        print(f"colorlib: {error}", file=sys.stderr)
+        said = str(error) or "the memory does not suffice: close other programs"  # a MemoryError
+        print(f"colorlib: {said}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -16,7 +16,7 @@ import subprocess
 import time
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from colorlib import parallel
 from colorlib.generator import GENERATORS
 
 
@@ -89,7 +90,7 @@ def write_json(path: str | Path, content: dict) -> None:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def save_generator(path: str | Path, generator: nn.Module, **card: str | int) -> None:
+def save_generator(path: str | Path, generator: nn.Module, **card: str | int | float) -> None:
     """Save a generator's weights as safetensors, with its architecture and a card of facts.
 
     Args:
@@ -112,15 +113,8 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     Raises:
         RunError: no such file, no weights in it, or weights of an unknown architecture.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            # {**…}, here and below: a TypeError for JSON that holds no dictionary
-            card = {**json.loads((file.metadata() or {}).get("card", "{}"))}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise RunError(f"there are no weights at {path}") from error
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} holds no safetensors weights ({error}); was it cut off?") from error
+    with opened_weights(path) as (file, card):
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     architecture = card.get("architecture")
     if architecture not in list(GENERATORS):
         raise RunError(
@@ -138,9 +132,27 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
 
 
 def read_card(path: str | Path) -> dict:
-    """The card of facts that `save_generator` put into a weight file."""
-    with safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()["card"])
+    """The card of facts that `save_generator` put into a weight file; empty if it did not.
+
+    Raises:
+        RunError: no such file, or no weights in it.
+    """
+    with opened_weights(path) as (_, card):
+        return card
+
+
+@contextmanager
+def opened_weights(path: str | Path) -> Iterator[tuple[safe_open, dict]]:
+    """Open a weight file and read its card; say in plain words what is wrong with either."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            # {**…}, here and below: a TypeError for JSON that holds no dictionary
+            yield file, {**json.loads((file.metadata() or {}).get("card", "{}"))}
+    except FileNotFoundError as error:
+        raise RunError(f"there are no weights at {path}") from error
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        message = f"{path} holds no safetensors weights ({error}); was it cut off? Copy it again"
+        raise RunError(message) from error
 
 
 @contextmanager
@@ -265,10 +277,14 @@ class Run:
         except OSError as error:
             raise explain_full_disk(error, path) from error
 
-    def cut_rows(self, name: str, step: int) -> list[dict]:
-        """Drop the rows after a step (they were never saved as weights); return those before."""
+    def cut_rows(self, name: str, step: int, columns: Sequence[str]) -> list[dict]:
+        """Drop the rows after a step (they were never saved as weights), and damaged ones.
+
+        Returns the rows that stay: those with these columns, all of them numbers but the stage.
+        """
         path = self.folder / name
-        rows = [row for row in read_history(path) if row.get("step") in range(step + 1)]
+        rows = [row for row in read_history(path) if is_whole(row, columns)]
+        rows = [row for row in rows if row["step"] in range(step + 1)]
         if not rows:
             path.unlink(missing_ok=True)
             return rows
@@ -301,6 +317,12 @@ def read_history(path: str | Path) -> list[dict]:
     return [dict(zip(names, map(parse_number, row))) for row in rows if len(row) == len(names)]
 
 
+def is_whole(row: dict, columns: Sequence[str]) -> bool:
+    """Whether a row has exactly these columns, with numbers in all but the stage."""
+    texts = {name for name, value in row.items() if isinstance(value, str)}
+    return [*row] == [*columns] and texts <= {"stage"}
+
+
 def write_rows(file: TextIO, rows: list[dict]) -> None:
     """Write rows as CSV at the end of a file, a header first where it is empty."""
     writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -326,8 +348,8 @@ def differences(old: dict, new: dict) -> list[str]:
     ]
 
 
-def environment() -> dict[str, str]:
-    """What a result depends on beside its configuration: versions, commit, device."""
+def environment() -> dict[str, str | int]:
+    """What a result depends on beside its configuration: versions, commit, device, processes."""
     packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
     try:
         command = ["git", "rev-parse", "HEAD"]
@@ -342,5 +364,6 @@ def environment() -> dict[str, str]:
         **{package: version(package) for package in packages},
         "commit": commit or "unknown",
         "device": torch.cuda.get_device_name() if has_gpu else cpu,
+        "processes": parallel.count(),
         "system": f"{platform.system()} {platform.machine()}",
     }

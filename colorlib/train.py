@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -27,12 +27,13 @@ from tqdm.auto import tqdm
 from colorlib import parallel
 from colorlib.batches import Batches
 from colorlib.evaluate import at_work, evaluate, triptych_sheet, triptychs, write_picture
-from colorlib.files import Run, RunError, save_generator
+from colorlib.files import Run, RunError, read_card, save_generator
 from colorlib.recipes import TrainConfig
 from colorlib.steps import Players, train_step
 
 EPOCHS = 10  # the budget where none is given
-LOOKS = "validation.csv"
+HISTORY, LOOKS = "history.csv", "validation.csv"
+BEST = "best.safetensors"
 FLUSH_EVERY = 50  # steps between two looks at the losses: each look waits for the device
 SURE = 0.01  # D whose mean answers over an epoch are this near 1 and 0 has won
 ONE_COLOR = 0.05  # G whose ab vary by less than this share of the real ones paints one color
@@ -95,7 +96,12 @@ def train(
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
-    with run_folder as run, own_randomness(config.seed, device), held_interrupt() as interrupt:
+    with (
+        run_folder as run,
+        own_randomness(config.seed, device),
+        held_interrupt() as interrupt,
+        explained(config),
+    ):
         players = Players(config, generator, discriminator, device)
         loop = Loop(players, Batches(dataset, config, device), run, samples, validation)
         loop.resume()
@@ -128,8 +134,9 @@ class Loop:
     """
 
     LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
-    COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)
-    MEASURED = ("ciede2000", "psnr_ab", "colorfulness", "colorfulness_real")  # in validation.csv
+    COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)  # of history.csv
+    MEASURED = ("ciede2000", "psnr_ab", "colorfulness", "colorfulness_real")
+    LOOK_COLUMNS = ("step", "epoch", "stage", *MEASURED)  # of validation.csv
     # seconds: a save falls on an epoch's end, but not so soon after the last one (or later still,
     # if saves take long), and without waiting for that end when the last one is so long ago
     SAVE_AT_MOST = 5
@@ -149,9 +156,9 @@ class Loop:
         self.config = players.config
         self.step, self.saved_step, self.is_balanced = 0, -1, False
         self.history: list[dict] = []
-        self.looks: list[dict] = []  # what was measured on the validation photos, a row a look
+        self.looked_step = -math.inf  # at which the validation photos were looked at last
         self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses still on the device
-        self.unwritten: list[dict] = []  # rows that history.csv could not take yet
+        self.unwritten: dict[str, list[dict]] = {HISTORY: [], LOOKS: []}  # rows that wait
         self.warned: set[str] = set()
         self.seconds = self.saved_at = 0.0  # how long the run has trained, earlier calls included
         self.save_took = 0.0
@@ -162,7 +169,7 @@ class Loop:
         state = parallel.from_first(self.run.load_checkpoint() if self.run else None)
         if state is not None:
             self._restore(state)
-        self.history, self.looks = parallel.from_first(self._cut_rows())
+        self.history, self.looked_step = parallel.from_first(self._cut_rows())
         if state is None:
             self._show_samples()
         self.stream = self.batches.stream(self.step)
@@ -171,11 +178,13 @@ class Loop:
         self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=is_silent)
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
-    def _cut_rows(self) -> tuple[list[dict], list[dict]]:
-        """The rows up to the step at which the run goes on: of every step, of every look."""
+    def _cut_rows(self) -> tuple[list[dict], float]:
+        """The history up to the step at which the run goes on, and the step of the last look."""
         if self.run is None:
-            return [], []
-        return tuple(self.run.cut_rows(name, self.step) for name in ("history.csv", LOOKS))
+            return [], -math.inf
+        history = self.run.cut_rows(HISTORY, self.step, self.COLUMNS)
+        looks = self.run.cut_rows(LOOKS, self.step, self.LOOK_COLUMNS)
+        return history, looks[-1]["step"] if looks else -math.inf
 
     def _state(self) -> dict:
         """All that resuming needs."""
@@ -214,12 +223,7 @@ class Loop:
         """Learn from the next batch, and do what is due after it."""
         self._set_stage()
         self.batch = next(self.stream)
-        try:
-            losses = train_step(self.players, *self.batch, self.step + 1)
-        except RuntimeError as error:
-            if message := explain(error, self.config):
-                raise TrainingError(message) from error
-            raise
+        losses = train_step(self.players, *self.batch, self.step + 1)
         self._count_seconds()
         self.step += 1
         row = {
@@ -265,19 +269,19 @@ class Loop:
             rows.append({name: row.get(name) for name in self.COLUMNS})
         self.pending = []
         self.history += rows
-        self._write(rows)
+        self._write(HISTORY, rows)
         self._refuse_infinite(rows)
         self.bar.update(100 * self.share() - self.bar.n)
         shown = {name: rows[-1][name] for name in self.LOSSES if rows[-1][name] is not None}
         self.bar.set_postfix({name.removeprefix("loss_"): f"{x:.3f}" for name, x in shown.items()})
 
-    def _write(self, rows: list[dict]) -> None:
+    def _write(self, name: str, rows: list[dict]) -> None:
         if self.run is None:
             return
-        self.unwritten += rows
+        self.unwritten[name] += rows
         try:
-            self.run.append_rows("history.csv", self.unwritten)
-            self.unwritten = []
+            self.run.append_rows(name, self.unwritten[name])
+            self.unwritten[name] = []
         except PermissionError as error:  # Excel holds what it shows
             warnings.warn(f"{error}: close it elsewhere; its rows wait meanwhile", stacklevel=2)
 
@@ -287,6 +291,11 @@ class Loop:
             losses = {name: row[name] for name in self.LOSSES if row[name] is not None}
             if not all(map(math.isfinite, losses.values())):
                 self._raise_diverged(f"a loss is not finite at step {row['step']}: {losses}")
+
+    def _refuse_broken_weights(self) -> None:
+        """Stop the run where a weight is NaN or infinite: such a network is never saved."""
+        if not self.players.is_finite():
+            self._raise_diverged(f"a weight is not finite after step {self.step}")
 
     def _raise_diverged(self, what: str) -> None:
         saved = ""
@@ -315,25 +324,32 @@ class Loop:
     def look(self) -> None:
         """Measure G on the validation photos; keep its weights if they are its stage's best.
 
-        The best are those of the smallest CIEDE2000. They are sought stage by stage, since a game
-        begins with a step away from the photos' own colors.
+        The best are those of the smallest CIEDE2000, which stands on their card. They are sought
+        stage by stage, since a game begins with a step away from the photos' own colors.
         """
-        passed = self.step - (self.looks[-1]["step"] if self.looks else -self.LOOK_EVERY)
+        passed = self.step - self.looked_step
         is_due = passed >= self.LOOK_EVERY or (passed and self.is_done())
         if self.validation is None or not is_due or not parallel.is_first():
             return
+        self._refuse_broken_weights()
         measured = evaluate(self.players.generator, self.validation)
         stage = "warm-up" if self.players.is_warming_up else "game"
-        epoch = round(self.step / len(self.batches), 2)
-        row = {"step": self.step, "epoch": epoch, "stage": stage}
-        self.looks.append(row | {name: measured[name] for name in self.MEASURED})
-        if self.run:
-            errors = [look["ciede2000"] for look in self.looks if look["stage"] == stage]
-            if errors[-1] == min(errors):
-                self._save_generator("best.safetensors", step=self.step)
-            self.run.append_rows(LOOKS, self.looks[-1:])
+        if self.run and measured["ciede2000"] < self._best_error(stage):
+            facts = {"step": self.step, "stage": stage, "ciede2000": measured["ciede2000"]}
+            self._save_generator(BEST, **facts)
+        row = {"step": self.step, "epoch": round(self.step / len(self.batches), 2), "stage": stage}
+        self._write(LOOKS, [row | {name: measured[name] for name in self.MEASURED}])
+        self.looked_step = self.step
 
-    def _save_generator(self, name: str, **facts: int) -> None:
+    def _best_error(self, stage: str) -> float:
+        """The CIEDE2000 of the best weights of this stage; infinite if there are none (whole)."""
+        with suppress(RunError):
+            card = read_card(self.run.folder / BEST)
+            if card.get("stage") == stage:
+                return card["ciede2000"]
+        return math.inf
+
+    def _save_generator(self, name: str, **facts: int | float | str) -> None:
         data = Path(self.config.data).name  # weights travel: no path of somebody's machine
         facts |= {"data": data, "size": self.config.size, "seed": self.config.seed}
         save_generator(self.run.folder / name, self.players.generator, **facts)
@@ -344,14 +360,14 @@ class Loop:
         if self.step == self.saved_step:
             return
         began = time.monotonic()
-        if not self.players.is_finite():
-            self._raise_diverged(f"a weight is not finite after step {self.step}")
+        self._refuse_broken_weights()
         if self.step >= FLUSH_EVERY and self.paints_one_color():
             self._warn_once(HAS_COLLAPSED)
-        if self.run:
-            self.run.save_checkpoint(self._state())
-            self._save_generator("generator.safetensors")
         self._show_samples()
+        if self.run:
+            self._save_generator("generator.safetensors")
+            # last: who goes on from it will not write again what belongs to it
+            self.run.save_checkpoint(self._state())
         self.saved_step, self.saved_at = self.step, self.seconds
         self.save_took = parallel.from_first(time.monotonic() - began)
 
@@ -375,10 +391,22 @@ class Loop:
             write_picture(self.run.folder / "samples" / name, triptych_sheet(pictures))
 
 
-def explain(error: RuntimeError, config: TrainConfig) -> str | None:
+@contextmanager
+def explained(config: TrainConfig) -> Iterator[None]:
+    """Say what to do about what goes wrong in this block, where that is known."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if message := explain(error, config):
+            raise TrainingError(message) from error
+        raise
+
+
+def explain(error: RuntimeError | MemoryError, config: TrainConfig) -> str | None:
     """What to do about an error of torch; None where nothing is known."""
-    # on a CPU a lack of memory has no class of its own
-    if any(words in str(error) for words in ("out of memory", "allocate memory")):
+    # in torch a lack of the CPU's memory has no class of its own
+    is_told = any(words in str(error) for words in ("out of memory", "allocate memory"))
+    if is_told or isinstance(error, MemoryError):
         batch, size = config.batch, config.size
         smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
         return f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"

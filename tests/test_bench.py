@@ -104,6 +104,8 @@ def test_a_run_measures_all_stages_and_writes_them_down(folder, tmp_path, monkey
     assert [row["name"] for row in result["stages"]] == [stage.name for stage in LADDER[False]]
     for row in result["stages"]:
         assert min(row[name] for name in ("loading", "step", "end_to_end", "share")) > 0
+        for name, rates in row["rounds"].items():
+            assert len(rates) == 3 and sorted(rates)[1] == row[name]
     assert result["matrix_tflops"] > 0 and result["settings"]["photos"] == 8
     assert {"torch", "commit", "device"} <= result["environment"].keys()
     assert any(isinstance(network, StridedUNet) for network in compiled) and len(compiled) == 4
@@ -135,6 +137,17 @@ def test_the_rate_is_that_of_the_turns(folder, tmp_path, monkeypatch):
     meter = Meter(CPU, 0.01, folder, 64, tmp_path)
     monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
     assert meter.rate(turn) == 20
+    assert clock == [0.5]  # two turns at least, though one takes longer than was asked for
+
+
+def test_the_spread_is_that_of_the_rounds_and_older_results_have_none():
+    row = {"name": "a", "loading": 1.0, "step": 2.0, "end_to_end": 2.0, "memory": 1, "share": 0.5}
+    rounds = {"loading": [1.0, 9.0, 1.0], "step": [2.0, 2.0, 2.0], "end_to_end": [2.0, 2.5, 2.0]}
+    new = row | {"rounds": rounds}
+    assert bench.spread(new) == pytest.approx(0.25)
+    result = {"stages": [row, new], "matrix_tflops": 1.0, "environment": {"device": "here"}}
+    *_, old_line, new_line = bench_table(result).splitlines()
+    assert "unknown" in old_line and "25%" in new_line
 
 
 def test_peak_memory_is_that_of_the_block():

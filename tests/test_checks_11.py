@@ -1,5 +1,6 @@
 """The checks of lesson 11 accept the solutions and name the usual mistakes."""
 
+import numpy as np
 import pytest
 import torch
 from check_cases import cases, judge
@@ -51,11 +52,71 @@ def looks_for_nan(step, batches):
     return torch.stack(losses).mean().item()
 
 
+def says_each(say, is_moved=False):
+    """Collects the losses and does something with each."""
+
+    def answer(step, batches):
+        losses = []
+        for batch in batches:
+            losses.append(step(batch))
+            said = say(losses[-1])
+            if is_moved:
+                losses[-1] = said
+        return torch.stack(losses).mean().item()
+
+    return answer
+
+
 def averaged_gradient(network, L, real_ab, parts):
     network.zero_grad()
     for part_L, part_ab in zip(L.chunk(parts), real_ab.chunk(parts)):
         (l1_loss(network(part_L), part_ab) / parts).backward()
     return [parameter.grad.clone() for parameter in network.parameters()]
+
+
+def whole_batch(network, L, real_ab, parts):
+    return averaged_gradient(network, L, real_ab, 1)
+
+
+def split(network, L, real_ab, parts):
+    return averaged_gradient(network, L, real_ab, len(L) // parts)
+
+
+def clears_at_the_end(network, L, real_ab, parts):
+    for part_L, part_ab in zip(L.chunk(parts), real_ab.chunk(parts)):
+        (l1_loss(network(part_L), part_ab) / parts).backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    return gradients
+
+
+def learns(network, L, real_ab, parts):
+    gradients = averaged_gradient(network, L, real_ab, parts)
+    torch.optim.SGD(network.parameters(), 0.1).step()
+    return gradients
+
+
+def collects(copy, clear):
+    """Collects each part's gradients and takes their mean."""
+
+    def answer(network, L, real_ab, parts):
+        network.zero_grad()
+        found = []
+        for part_L, part_ab in zip(L.chunk(parts), real_ab.chunk(parts)):
+            if clear:
+                network.zero_grad()
+            l1_loss(network(part_L), part_ab).backward()
+            found.append([copy(weight.grad) for weight in network.parameters()])
+        return [sum(each) / parts for each in zip(*found)]
+
+    return answer
+
+
+def functional_gradient(network, L, real_ab, parts):
+    weights = list(network.parameters())
+    pieces = zip(L.chunk(parts), real_ab.chunk(parts))
+    found = [torch.autograd.grad(l1_loss(network(a), b), weights) for a, b in pieces]
+    return [torch.stack(each).mean(0) for each in zip(*found)]
 
 
 def gradient(
@@ -94,6 +155,9 @@ WRONG = {
         (lambda loading, step, is_ahead: end_to_end(loading, step, False), "at the same time"),
         (lambda a, b, ahead: max(a, b) if ahead else end_to_end(a, b, False), "has to wait"),
         (lambda a, b, ahead: b if ahead else end_to_end(a, b, False), "may also be the loading"),
+        (lambda a, b, ahead: (a + b) / 2, "a mean of rates"),
+        (lambda a, b, ahead: min(a, b) * (1 if ahead else 0.8), "for 10 and 30 you say 8"),
+        (lambda a, b, ahead: min(a, b) if ahead else a * b // (a + b), "for 10 and 30 you say 7"),
         (lambda loading, step, is_ahead: str(loading), "return a number"),
     ],
     "work_of_a_step": [
@@ -105,11 +169,19 @@ WRONG = {
         (work(4, 9, 4, 8), "paints once"),
         (work(4, 9, 3, 9), "D is held"),
         (work(4, 9, 3, 7), "must still pass back"),
+        (work(4, 9, 3, 6), "still asked"),
+        (work(3, 6, 2, 5), "costs two forward passes, not one"),
         (work(5, 9, 3, 8), "5 times g"),
     ],
     "mean_loss": [
         (reads_each, "you wait 10 times"),
-        (moves_each, "you wait 11 times"),
+        (moves_each, "you wait 10 times"),
+        (says_each(lambda loss: loss.to("cpu"), is_moved=True), "you wait 10 times"),
+        (says_each(lambda loss: loss.to(device="cpu"), is_moved=True), "you wait 10 times"),
+        (says_each(repr), "you wait 11 times"),  # as print does
+        (says_each("{:.3f}".format), "you wait 11 times"),
+        (says_each(lambda loss: torch.equal(loss, loss)), "you wait 11 times"),
+        (says_each(torch.nonzero), "you wait 11 times"),
         (looks_for_nan, "you wait 11 times"),
         (lambda step, batches: sum(step(b) for b in batches).item(), "the sum"),
         (lambda step, batches: [step(b) for b in batches][-1].item(), "the last loss"),
@@ -122,7 +194,16 @@ WRONG = {
         (gradient(share=lambda parts: 1 / parts**2), "divide once"),
         (gradient(clear="each"), "last part alone"),
         (gradient(clear="each", share=lambda parts: 1), "last part alone"),
-        (gradient(clear="never"), "the first call is right"),
+        (gradient(clear="never"), "clear the old gradients"),
+        (gradient(share=lambda parts: 1 / 4), "divide by `parts`"),
+        (gradient(give=lambda weight: weight.grad), "return copies"),
+        (gradient(give=lambda weight: weight.grad.flatten()), "it should be (4, 1, 3, 3)"),
+        (whole_batch, "4 parts of 8 pictures have 2 each; you give the network [8]"),
+        (split, "`split` how large"),
+        (clears_at_the_end, "clear the old gradients first"),
+        (learns, "you changed the weights"),
+        (collects(lambda grad: grad, clear=False), "`.clone()` each"),
+        (collects(torch.clone, clear=False), "clear the old ones before each part"),
         (gradient(give=lambda weight: weight), "not the parameter"),
         (lambda *given: averaged_gradient(*given)[0], "return a list"),
         (lambda *given: averaged_gradient(*given)[1:], "you return 3 gradients"),
@@ -130,8 +211,9 @@ WRONG = {
     "ring_bytes": [
         (lambda parameters, gpus: 8 * parameters, "nobody to send to"),
         (lambda parameters, gpus: ring_bytes(parameters, gpus) / 4, "a float32 has 4 bytes"),
-        (lambda parameters, gpus: ring_bytes(parameters, gpus) / 2, "twice"),
-        (lambda parameters, gpus: ring_bytes(parameters, gpus) * gpus, "one N-th"),
+        (lambda parameters, gpus: ring_bytes(parameters, gpus) / 2, "2 bytes a number"),
+        (lambda parameters, gpus: ring_bytes(parameters, gpus) / 1e6, "bytes are wanted"),
+        (lambda parameters, gpus: ring_bytes(parameters, gpus) * gpus, "count all GPUs"),
         (lambda parameters, gpus: 8 * ring_bytes(parameters, gpus), "bits"),
         (lambda parameters, gpus: 8.0 * parameters * (gpus > 1), "N − 1 rounds"),
     ],
@@ -141,3 +223,23 @@ WRONG = {
 @pytest.mark.parametrize("check, answer, words", cases(checks, RIGHT, WRONG))
 def test_check(check, answer, words):
     judge(check, answer, words)
+
+
+@pytest.mark.parametrize(
+    "check, answer",
+    [
+        ("end_to_end", lambda a, b, ahead: np.float32(end_to_end(a, b, ahead))),
+        ("mean_loss", lambda step, batches: _stack(step, batches).mean().cpu().item()),
+        ("mean_loss", lambda step, batches: float(_stack(step, batches).cpu().numpy().mean())),
+        ("mean_loss", lambda step, batches: float(f"{_stack(step, batches).mean():.9f}")),
+        ("averaged_gradient", collects(torch.clone, clear=True)),
+        ("averaged_gradient", functional_gradient),
+        ("averaged_gradient", gradient(give=lambda weight: weight.grad * 1)),
+    ],
+)
+def test_another_right_answer(check, answer):
+    judge(getattr(checks, check), answer, None)
+
+
+def _stack(step, batches):
+    return torch.stack([step(batch) for batch in batches])

@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,9 @@ def test_of_a_hundred_photos_a_twentieth_is_held_back_to_look_at(tmp_path, monke
     rows = json.loads(Path("run/metrics.json").read_text("utf-8"))["rows"]
     assert list(rows)[3:] == ["generator", "best on validation"]
     assert [row["step"] for row in read_history("run/validation.csv")] == [3]
+    main(["train", "--config", "run/config.json", "--out", "again"])
+    for name in ("validation.csv", "best.safetensors", "generator.safetensors", "metrics.json"):
+        assert Path("again", name).read_bytes() == Path("run", name).read_bytes(), name
 
     folder = PhotoFolder("photos", 32).load()
     for photos, counts in ((folder, (119, 6)), (folder.pick(folder.names[:99]), (99, 0))):
@@ -207,6 +211,30 @@ def test_what_goes_wrong_is_one_readable_line(arguments, words, capsys, tmp_path
     message = capsys.readouterr().err
     assert words in message
     assert message.startswith("colorlib: ") and message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error, status, words",
+    [
+        (
+            KeyboardInterrupt("stopped at step 3; the same call goes on"),
+            130,
+            "\nstopped at step 3;",
+        ),
+        (KeyboardInterrupt(), 130, "\nstopped\n"),
+        (MemoryError(), 1, "colorlib: the memory does not suffice: close other programs"),
+    ],
+)
+def test_ctrl_c_and_a_lack_of_memory_end_in_a_line(error, status, words, capsys, monkeypatch):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("colorlib.cli.open_data", fail)
+    monkeypatch.setattr("colorlib.cli.hold", lambda folder: nullcontext())
+    with pytest.raises(SystemExit) as exit:
+        main(["train"])
+    assert exit.value.code == status
+    assert words in capsys.readouterr().err
 
 
 def test_a_config_of_another_version_is_refused(tmp_path, capsys):

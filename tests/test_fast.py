@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from torch.nn.functional import l1_loss
 
-from colorlib.lesson import fast
+from colorlib.bench import Meter, make_photos, stages
+from colorlib.generator import UNet
+from colorlib.lesson import fast, share
 
 
 @pytest.mark.parametrize(
@@ -99,19 +101,109 @@ def test_recorded_results_are_read_gpus_last(folder):
     assert fast.recorded(folder / "nothing") == []
 
 
-def test_what_did_not_pay_is_named(folder):
-    said = fast.did_not_pay(fast.recorded(folder)[0])
-    assert said == [
-        "channels last: the step ×1.00, end to end ×1.00",
-        "torch.compile: could not be run",
-    ]
+def test_what_paid_is_told_from_what_may_be_error(folder):
+    result = fast.recorded(folder)[0]
+    table = fast.verdicts(result).set_index("change")
+    assert table["paid"].to_dict() == {
+        "photos decoded once": "no, or not to be told",  # as it beats its own step
+        "channels last": "no, or not to be told",
+        "torch.compile": "could not be run",
+        "the lean U-Net": "yes",
+    }
+    assert table["may be error"]["photos decoded once"] == "50%"
+    assert fast.best_that_paid(result)["name"] == "the naive way"
 
 
-def test_a_gain_is_said_in_a_sentence():
-    rows = [{"name": n, "loading": x, "step": 2, "end_to_end": x} for n, x in (("a", 2), ("b", 5))]
-    assert fast.gains(rows).startswith("b: loading ×2.50, the step ×1.00, end to end ×2.50")
-    rows.append({"name": "c", "failed": "no compiler\nat all"})
-    assert fast.gains(rows) == "c: cannot be run here (no compiler)"
+def test_the_error_is_what_rounds_differ_by():
+    row = {"step": 2.0, "end_to_end": 1.9}
+    assert fast.error(row) == 0.03
+    row["rounds"] = {"step": [2.0, 2.5, 2.0], "end_to_end": [1.9, 1.9, 2.0]}
+    assert fast.error(row) == pytest.approx(0.25)
+    before = {"name": "before", "step": 1.0, "end_to_end": 1.0}
+    result = {"stages": [before, {"name": "after", **row}]}
+    assert fast.best_that_paid(result)["name"] == "after"
+
+
+class Ladder:
+    """A meter whose machine is slow in the first round and fast in the second."""
+
+    ROUNDS = 2
+
+    def __init__(self):
+        self.closed = []
+
+    def rounds(self, stage):
+        try:
+            for speed in (1.0, 3.0):
+                yield dict.fromkeys(("loading", "step", "end_to_end"), speed * stage)
+        finally:
+            self.closed.append(stage)
+
+    def summary(self, stage, rounds):
+        by_name = {key: [each[key] for each in rounds] for key in rounds[0]}
+        medians = {key: sum(rates) / 2 for key, rates in by_name.items()}
+        return {"name": f"stage {stage}", **medians, "share": 0.5, "rounds": by_name}
+
+
+def test_stages_take_turns_so_that_drift_cancels():
+    meter = Ladder()
+    rows = fast.race(meter, [2, 5])
+    assert sorted(meter.closed) == [2, 5]
+    assert rows[1]["rounds"]["step"] == [5, 15]
+    said = fast.gains(*rows)
+    assert said.startswith("stage 5:\n    loading ×2.50 (2.50 to 2.50), step ×2.50")
+    assert list(fast.table(rows)["end to end ×"]) == ["1.00", "2.50"]
+
+
+def test_a_real_meter_measures_in_turns(tmp_path):
+    make_photos(tmp_path, 4)
+    meter = Meter(torch.device("cpu"), 0.01, tmp_path, 64, tmp_path)
+    meter.ROUNDS = 2
+    ladder = [each for each in stages(64, 2, 4, False) if each.config.compile == "none"]
+    rows = fast.race(meter, [ladder[0], ladder[-1]])
+    assert [row["name"] for row in rows] == ["the naive way", "the lean U-Net"]
+    for row in rows:
+        assert all(len(rates) == 2 and min(rates) > 0 for rates in row["rounds"].values())
+
+
+def test_the_work_of_a_forward_pass_is_what_was_counted_by_hand():
+    g, d = fast.forward_work(UNet(width=64), 256)
+    widths, sides = (3, 32, 64, 128, 256, 512, 512), (128, 64, 32, 16, 8, 4)
+    of_d = sum(16 * a * b * side**2 for a, b, side in zip(widths, widths[1:], sides))
+    assert d == pytest.approx((of_d + 16 * 512) / 1e9, rel=1e-3)
+    assert g == pytest.approx(48.1, rel=1e-3)  # as tests/test_bench.py has it
+
+
+def test_adam_is_timed_on_gradients_that_are_there():
+    network = nn.Linear(2, 2)
+    before = network.weight.detach().clone()
+    fast.adam_step(network, fused=True)()
+    assert not torch.equal(before, network.weight)
+
+
+def test_rounding_turns_a_gradient_and_float32_does_not():
+    torch.manual_seed(0)
+    L, real_ab = torch.rand(2, 1, 64, 64), torch.rand(2, 2, 64, 64) - 0.5
+    one, other = (fast.first_step("pix2pix", "float32", L, real_ab) for _ in range(2))
+    assert one[0] == other[0] and fast.degrees(one[1], other[1]) < 1e-3
+    losses, of_g, of_d = fast.rounded("pix2pix", L, real_ab, [0, 1])
+    assert 0 < float(losses.rstrip("%")) < 5
+    assert of_g.count("°") == of_d.count("°") == 2
+
+
+def test_degrees_are_those_of_school():
+    x, y = torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])
+    assert fast.degrees(x, y) == pytest.approx(45)
+    assert fast.degrees(x, -x) == pytest.approx(180)
+
+
+def test_the_roof_says_who_waits():
+    said = fast.below_roof(100.0, 10.0, {"sum": (0.5, 4.0), "product": (20.0, 50.0)}).splitlines()
+    assert said[0] == (
+        "sum: 0.5 operations a byte, 80% of its roof; "
+        "while its bytes come, ×20 the arithmetic could be done"
+    )
+    assert said[1] == "product: 20 operations a byte, 50% of its roof; arithmetic decides"
 
 
 def test_figures_can_be_drawn():
@@ -123,6 +215,14 @@ def test_figures_can_be_drawn():
     ):
         (axes,) = figure.axes
         assert axes.get_xlabel()
+
+
+@pytest.mark.whole
+def test_processes_have_the_gradient_of_the_whole_batch():
+    lines = [line for line in fast.run_processes(share.__file__, 2).splitlines() if line]
+    assert len(lines) == 2
+    for line in lines:
+        assert float(line.split("off by ")[1].split()[0]) < 1e-5
 
 
 @pytest.mark.whole

@@ -95,8 +95,21 @@ class TestGeneratorFiles:
         network = StridedUNet(8)
         network.config = {"width": 16, "depth": 4}
         save_generator(path, network)
-        with pytest.raises(RunError, match="do not fit StridedUNet"):
+        with pytest.raises(RunError, match=r"(?s)do not fit StridedUNet.*first\.0\.weight"):
             load_generator(path)
+
+    def test_the_card_of_what_holds_no_weights(self, tmp_path):
+        path = tmp_path / "generator.safetensors"
+        with pytest.raises(RunError, match="there are no weights at"):
+            read_card(path)
+        path.write_bytes(b"cut off")
+        with pytest.raises(RunError, match="holds no safetensors weights.*Copy it again"):
+            read_card(path)
+        save_file({"weight": torch.zeros(2)}, path)
+        assert read_card(path) == {}
+
+
+COLUMNS = ("step", "stage", "loss_d", "d_real")
 
 
 def rows(*steps):
@@ -111,6 +124,7 @@ class TestRun:
         assert content["config"] == {"batch": 4, "betas": [0.5, 0.9]}
         assert content["environment"]["torch"] == torch.__version__.split("+")[0]
         assert {"python", "device", "commit"} <= content["environment"].keys()
+        assert content["environment"]["processes"] == 1
 
     def test_a_machine_without_git(self, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", "")
@@ -135,6 +149,8 @@ class TestRun:
             run.append_rows("history.csv", rows(1))
             (tmp_path / "samples").mkdir()
             (tmp_path / "samples" / "epoch.png").touch()
+            for name in ("validation.csv", "best.safetensors", "generator.safetensors"):
+                (tmp_path / name).touch()
         (tmp_path / "notes.txt").write_text("mine")
         with Run(tmp_path, {"batch": 8}, fresh=True) as run:
             assert run.load_checkpoint() is None
@@ -247,10 +263,10 @@ class TestHistory:
     def test_it_is_cut_back_to_a_checkpoint(self, tmp_path):
         with Run(tmp_path, {}) as run:
             run.append_rows("history.csv", rows(1, 2, 3, 4))
-            assert run.cut_rows("history.csv", 2) == rows(1, 2)
+            assert run.cut_rows("history.csv", 2, COLUMNS) == rows(1, 2)
             run.append_rows("history.csv", rows(3))
             assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
-            assert run.cut_rows("history.csv", 0) == []
+            assert run.cut_rows("history.csv", 0, COLUMNS) == []
             assert not (tmp_path / "history.csv").exists()
 
     def test_a_line_that_a_kill_cut_off_is_left_out(self, tmp_path):
@@ -258,7 +274,15 @@ class TestHistory:
             run.append_rows("history.csv", rows(1, 2))
             with open(tmp_path / "history.csv", "a") as file:
                 file.write("3,game,1.")
-            assert run.cut_rows("history.csv", 5) == rows(1, 2)
+            assert run.cut_rows("history.csv", 5, COLUMNS) == rows(1, 2)
+
+    def test_damaged_rows_and_those_of_another_table_are_dropped(self, tmp_path):
+        with Run(tmp_path, {}) as run:
+            run.append_rows("history.csv", rows(1, 2, 3))
+            content = (tmp_path / "history.csv").read_text()
+            (tmp_path / "history.csv").write_text(content.replace("2,game,1.0", "2,game,1.O"))
+            assert run.cut_rows("history.csv", 5, COLUMNS) == rows(1, 3)
+            assert run.cut_rows("history.csv", 5, COLUMNS[:-1]) == []
 
     def test_none_is_empty(self, tmp_path):
         assert read_history(tmp_path / "history.csv") == []

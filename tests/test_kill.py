@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from skimage import data
 
+from colorlib import cli
 from colorlib.cli import SPLIT, main
 from colorlib.files import Run, load_generator, read_history
 from colorlib.photos import read_split
@@ -23,7 +24,7 @@ from colorlib.train import Loop
 IS_LONG = bool(os.environ.get("COLORLIB_TRUST"))
 KILLS = 50 if IS_LONG else 5
 STEPS = 30 * KILLS
-FILES = ("generator.safetensors", "metrics.json", SPLIT)
+FILES = ("generator.safetensors", "best.safetensors", "validation.csv", "metrics.json", SPLIT)
 # A process of its own either way. A fork server imports torch once; `make trust` takes the time
 # to start each anew.
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
@@ -33,7 +34,7 @@ CONFIG = "--recipe warm --size 32 --generator-width 8 --discriminator-width 4 --
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Twelve little color photos; ten of them are trained on, three batches an epoch."""
+    """Twelve little color photos; nine of them are trained on, three batches an epoch."""
     folder = tmp_path_factory.mktemp("photos")
     for index in range(12):
         crop = data.astronaut()[40:80, 36 * index : 36 * index + 40]
@@ -54,8 +55,12 @@ def context():
 
 
 def learn(photos: Path, run: Path, started: Path) -> None:
-    """What `colorlib train` does, but that it saves after every epoch, however short."""
-    Loop.SAVE_AT_MOST = 0
+    """What `colorlib train` does, but that it saves after every epoch, however short.
+
+    And it holds a photo back to look at, however few there are.
+    """
+    Loop.SAVE_AT_MOST, Loop.LOOK_EVERY = 0, 1
+    cli.WORTH_HOLDING_BACK = 1
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = open(run.with_suffix(".log"), "a", buffering=1)  # noqa: SIM115
     started.touch()

@@ -429,6 +429,23 @@ def test_an_unreadable_subfolder_is_left_out(folder, monkeypatch):
     assert [name for name, reason in opened.left_out if "Permission" in reason] == ["more"]
 
 
+def test_a_photo_that_may_not_be_read_is_left_out(folder, monkeypatch):
+    if os.name == "posix" and os.geteuid():
+        (folder / "2.png").chmod(0)
+    else:  # root may read everything
+        open_image = Image.open
+
+        def refuse(file, **options):
+            if Path(file).name == "2.png":
+                raise PermissionError(13, "Permission denied")
+            return open_image(file, **options)
+
+        monkeypatch.setattr(Image, "open", refuse)
+    loaded = PhotoFolder(folder, size=16).load()
+    ((name, reason),) = loaded.left_out
+    assert name == "2.png" and "Permission denied" in reason and len(loaded) == 5
+
+
 def test_find_photos_lists_gray_ones_too(folder):
     Image.new("L", (30, 30)).save(folder / "gray.png")
     (folder / "broken.png").write_bytes(b"no")

@@ -3,9 +3,11 @@
 import copy
 import math
 import os
+import re
 import signal
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from colorlib.batches import Batches, ahead
 from colorlib.color import rgb_to_L_ab
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.evaluate import evaluate, evaluate_run
-from colorlib.files import Run, RunError, load_generator, read_history
+from colorlib.files import Run, RunError, load_generator, read_card, read_history
 from colorlib.generator import StridedUNet, UNet
 from colorlib.losses import OBJECTIVES
 from colorlib.recipes import RECIPES, TrainConfig
@@ -33,7 +35,7 @@ from colorlib.steps import (
     generator_step,
     train_step,
 )
-from colorlib.train import Loop, TrainingError, train
+from colorlib.train import LOOKS, Loop, TrainingError, train
 
 SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
 
@@ -332,6 +334,26 @@ def interrupted_at(config, dataset, out, *stops, **options):
     return train(config, dataset, out, **options)
 
 
+def spoil_the_header(path):
+    path.write_bytes(path.read_bytes().replace(b"e", b"?", 3))
+
+
+def spoil_the_numbers(path):
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([head, *(re.sub(r"[.]\d", ".x", line) for line in lines), ""]))
+
+
+DAMAGED_TABLES = {
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "its header": spoil_the_header,
+    "its numbers": spoil_the_numbers,
+    "saved by a spreadsheet": lambda path: path.write_text(path.read_text().replace(",", ";")),
+    "no text": lambda path: path.write_bytes(bytes(range(256))),
+}
+
+
 class TestARun:
     @pytest.mark.parametrize("recipe", ["warm", "tutorial", "wgan_gp"])
     def test_stopping_after_any_step_and_resuming_changes_no_bit(self, recipe, tmp_path):
@@ -429,6 +451,26 @@ class TestARun:
             train(config, dataset, tmp_path).generator.state_dict(), whole.generator.state_dict()
         )
 
+    def test_a_second_ctrl_c_interrupts_at_once(self, tmp_path):
+        config, dataset, step = small("l1", epochs=2), Pictures(8), module.train_step
+
+        def press_ctrl_c_twice(players, L, ab, number):
+            if number == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+                raise AssertionError("the step went on")
+            return step(players, L, ab, number)
+
+        handler = signal.getsignal(signal.SIGINT)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "train_step", press_ctrl_c_twice)
+            with pytest.raises(KeyboardInterrupt) as interrupt:
+                train(config, dataset, tmp_path)
+        assert "stopped at" not in str(interrupt.value)
+        assert signal.getsignal(signal.SIGINT) is handler
+        whole, resumed = train(config, dataset), train(config, dataset, tmp_path)
+        assert_same_weights(resumed.generator.state_dict(), whole.generator.state_dict())
+
     def test_the_callers_randomness_is_left_alone(self):
         torch.manual_seed(5)
         expected = torch.rand(3)
@@ -464,18 +506,21 @@ class TestARun:
         history = interrupted_at(config, Pictures(4, config.size), tmp_path, 1).history
         assert [row["loss_g"] is None for row in history] == [True, False]
 
-    def test_a_run_goes_on_though_another_program_holds_its_history(self, tmp_path, monkeypatch):
-        config, append = small("l1", epochs=2), Run.append_rows
+    def test_a_run_goes_on_though_another_program_holds_its_tables(self, tmp_path, monkeypatch):
+        config, append, held = small("l1", epochs=2), Run.append_rows, set()
 
-        def held(run, name, rows):
-            if rows[0]["step"] == 1 and len(rows) < 4:
-                raise PermissionError("history.csv is open in a spreadsheet")
+        def hold_once(run, name, rows):
+            if name not in held:
+                held.add(name)
+                raise PermissionError(f"{name} is open in a spreadsheet")
             append(run, name, rows)
 
-        monkeypatch.setattr(Run, "append_rows", held)
+        monkeypatch.setattr(Run, "append_rows", hold_once)
         with pytest.warns(UserWarning, match="its rows wait"):
-            train(config, Pictures(8), tmp_path)
+            train(config, Pictures(8), tmp_path, validation=Pictures(1))
+        assert held == {"history.csv", "validation.csv"}
         assert [row["step"] for row in read_history(tmp_path / "history.csv")] == [1, 2, 3, 4]
+        assert [row["step"] for row in read_history(tmp_path / "validation.csv")] == [2, 4]
 
     @pytest.mark.parametrize("recipe", ["l1", "warm"])
     def test_validation_photos_are_looked_at_and_the_best_weights_of_a_stage_kept(
@@ -516,6 +561,46 @@ class TestARun:
             ).read_bytes()
         last = load_generator(tmp_path / "cut" / "generator.safetensors")
         assert_same_weights(weights(last), weights(plain))
+
+    @pytest.mark.parametrize("damage", DAMAGED_TABLES)
+    def test_damaged_tables_stop_no_run_and_cost_no_best_weights(
+        self, damage, tmp_path, monkeypatch
+    ):
+        config, dataset = small("gan", epochs=3), Pictures(8)
+        whole = train(config, dataset)
+        errors = {2: 1.0, 4: 3.0, 6: 2.0}  # those after the second step are the best
+        looks = []
+
+        def measure(generator, validation):
+            looks.append(2 * len(looks) + 2)
+            return dict.fromkeys(Loop.MEASURED, errors[looks[-1]])
+
+        monkeypatch.setattr(module, "evaluate", measure)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, dataset, tmp_path, validation=Pictures(1), stop_after=5)
+        for name in ("history.csv", "validation.csv"):
+            DAMAGED_TABLES[damage](tmp_path / name)
+        resumed = train(config, dataset, tmp_path, validation=Pictures(1))
+        assert_same_weights(resumed.generator.state_dict(), whole.generator.state_dict())
+        assert read_card(tmp_path / "best.safetensors")["step"] == 2
+        assert looks == [2, 4, 6]
+        for name, rows in (("history.csv", resumed.history), ("validation.csv", [{"step": 6}])):
+            written = read_history(tmp_path / name)
+            assert written[-1]["step"] == rows[-1]["step"] == 6
+            assert all(isinstance(row["epoch"], int | float) for row in written)
+
+    def test_damaged_best_weights_stop_no_run_and_are_replaced(self, tmp_path):
+        config, dataset, validation = small("l1", epochs=3), Pictures(8), Pictures(1)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, dataset, tmp_path, validation=validation, stop_after=3)
+        (tmp_path / "best.safetensors").write_bytes(b"cut off")
+        trained = train(config, dataset, tmp_path, validation=validation)
+        errors = {row["step"]: row["ciede2000"] for row in read_history(tmp_path / LOOKS)}
+        card = read_card(tmp_path / "best.safetensors")
+        assert card["ciede2000"] == errors[card["step"]] == min(errors[4], errors[6])
+        if card["step"] == 6:
+            kept = load_generator(tmp_path / "best.safetensors")
+            assert_same_weights(weights(kept), weights(trained.generator))
 
     def test_both_checkpoints_damaged_loses_nothing_unasked(self, tmp_path):
         config = small("l1", epochs=2)
@@ -609,21 +694,42 @@ class TestFailures:
                 train(config, dataset, tmp_path)
         assert all(p.isfinite().all() for p in load_generator_weights(tmp_path))
 
+    def test_the_best_weights_are_never_broken_ones(self, tmp_path, monkeypatch):
+        """Not even if they answer in numbers, and would be the best."""
+        step, errors = module.train_step, [2.0, 1.0]
+
+        def spoil(players, L, ab, number):
+            losses = step(players, L, ab, number)
+            if number == 4:
+                statistics = dict(players.generator.named_buffers())
+                next(v for name, v in statistics.items() if "running_var" in name).fill_(math.inf)
+            return losses
+
+        monkeypatch.setattr(module, "train_step", spoil)
+        measured = lambda *_: dict.fromkeys(Loop.MEASURED, errors.pop(0))  # noqa: E731
+        monkeypatch.setattr(module, "evaluate", measured)
+        with pytest.raises(TrainingError, match="a weight is not finite after step 4"):
+            train(small("l1", steps=4), Pictures(8), tmp_path, validation=Pictures(1))
+        best = load_generator(tmp_path / "best.safetensors").state_dict()
+        assert all(value.isfinite().all() for value in best.values())
+
+    @pytest.mark.parametrize("place", ["train_step", "Players", "Batches", "evaluate"])
     @pytest.mark.parametrize(
         "error",
         [
             torch.OutOfMemoryError("CUDA out of memory."),
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+            MemoryError(),
         ],
-        ids=["GPU", "CPU"],
+        ids=["GPU", "CPU", "Python"],
     )
-    def test_out_of_memory_says_which_batch_to_try(self, monkeypatch, error):
+    def test_out_of_memory_says_which_batch_to_try(self, monkeypatch, error, place):
         def full(*args):
             raise error
 
-        monkeypatch.setattr(module, "train_step", full)
+        monkeypatch.setattr(module, place, full)
         with pytest.raises(TrainingError, match="batch of 4 at 32 pixels; try a batch of 2"):
-            train(small("l1", steps=1), Pictures(8))
+            train(small("l1", steps=1), Pictures(8), validation=Pictures(1))
 
     @pytest.mark.parametrize(
         "changes, message",

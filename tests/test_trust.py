@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 from skimage import data
@@ -22,13 +22,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import colorlib.files as files
+import colorlib.photos as photos_module
 from colorlib.cli import LEFT_OUT, SPLIT, main
 from colorlib.evaluate import evaluate_run
 from colorlib.files import Run, RunError, atomic_write, hold, read_config
 from colorlib.generator import StridedUNet
 from colorlib.lesson import ROOT, notebooks
 from colorlib.photos import PhotoFolder, write_split
-from colorlib.train import Loop, train
+from colorlib.scenes import SceneDataset
+from colorlib.train import BEST, LOOKS, Loop, train
 
 IS_LONG = bool(os.environ.get("COLORLIB_TRUST"))
 IS_ROOT = getattr(os, "geteuid", lambda: 1)() == 0
@@ -40,6 +42,7 @@ TINY = "--recipe l1 --size 32 --generator-width 8 --batch 4 --steps 3".split()
 def save_at_every_epoch(monkeypatch):
     """However short it is."""
     monkeypatch.setattr(Loop, "SAVE_AT_MOST", 0)
+    monkeypatch.setattr(Loop, "LOOK_EVERY", 1)
 
 
 @pytest.fixture
@@ -95,6 +98,17 @@ def test_bombs_and_large_photos_take_little_memory(tmp_path):
     assert peak_of(lambda: photos.append(PhotoFolder(tmp_path, size=64).load())) < 64
     assert photos[0].names == ["large.jpg", "small.jpg"]
     assert "64 megapixels" in dict(photos[0].left_out)["bomb 1 bit.png"]
+
+
+def test_photos_for_the_cache_pass_through_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(photos_module, "WORTH_CACHING", 5)
+    (tmp_path / "photos").mkdir()
+    for index in range(400):
+        color_picture(64, 64, seed=index).save(tmp_path / "photos" / f"{index}.bmp")
+    folder = PhotoFolder(tmp_path / "photos", size=256)  # 79 MB
+    loaded = []
+    assert peak_of(lambda: loaded.append(folder.load(cache=tmp_path / "cache"))) < 48
+    assert len(loaded[0]) == 400
 
 
 # --- folders: strange names, no network, no right to write ---
@@ -165,10 +179,13 @@ def test_photos_may_lie_where_nothing_can_be_written(photos, tmp_path):
     main(["train", "--data", str(photos), "--out", str(tmp_path / "run"), *TINY])
 
 
-def test_a_held_folder_is_refused_and_not_even_fresh_touches_it(photos, capsys, tmp_path):
+def test_a_held_folder_is_refused_and_not_even_fresh_touches_it(
+    photos, capsys, tmp_path, monkeypatch
+):
     run = tmp_path / "run"
     main(["train", "--data", str(photos), "--out", str(run), *TINY])
     before = (run / SPLIT).read_bytes()
+    monkeypatch.setattr(PhotoFolder, "load", None)  # before thousands of photos are decoded
     with hold(run):
         arguments = ("train", "--data", photos, "--out", run, *TINY, "--fresh")
         assert "another process is writing" in failure(capsys, *arguments)
@@ -198,8 +215,49 @@ def test_a_virus_scanner_may_hold_a_new_file_for_a_moment(tmp_path, monkeypatch)
 def test_workers_may_be_started_as_on_windows_and_macos(photos):
     folder = PhotoFolder(photos, size=32, files=sorted(photos.glob("*.png")))
     options = {"num_workers": 1, "multiprocessing_context": "spawn"}
-    batches = torch.cat([*DataLoader(folder, batch_size=4, **options)])
-    assert torch.equal(batches, torch.stack([*folder]))
+    for data_set in (folder, folder.load(), SceneDataset(4, 32)):
+        batches = torch.cat([*DataLoader(data_set, batch_size=4, **options)])
+        assert torch.equal(batches, torch.stack([*data_set]))
+
+
+# --- a kill at any file ---
+
+
+def test_a_kill_before_any_file_is_moved_in_place_ends_with_the_same_files(tmp_path):
+    """The kill test in small: not at random moments, but at every one where files could differ."""
+    config, pictures = small("warm", epochs=2), Pictures(8)
+    shown = {"samples": pictures.rgb[:1], "validation": pictures.rgb[:1]}
+    moves, move = [], files.move
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        written = [path for path in folder.rglob("*.*") if path.suffix in (".safetensors", ".png")]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in written} | {
+            LOOKS: (folder / LOOKS).read_bytes()
+        }
+
+    def learn_until(number: int, folder: Path) -> None:
+        """Learn; before the n-th file is moved in place the process is gone."""
+
+        def killed(source: Path, target: Path) -> None:
+            moves.append(target.name)
+            if len(moves) == number:
+                raise SystemExit("killed")
+            move(source, target)
+
+        moves.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "move", killed)
+            train(config, pictures, folder, **shown)
+
+    learn_until(0, tmp_path / "whole")
+    whole, count = contents(tmp_path / "whole"), len(moves)
+    assert {"checkpoint.pt", "generator.safetensors", BEST, "config.json"} <= {*moves}
+    for number in range(1, count + 1):
+        folder = tmp_path / str(number)
+        with pytest.raises(SystemExit):
+            learn_until(number, folder)
+        train(config, pictures, folder, **shown)
+        assert contents(folder) == whole, moves[-1]
 
 
 # --- a full disk ---
@@ -223,7 +281,8 @@ def full_at(number: int, monkeypatch) -> list[int]:
 def learn(folder: Path):
     """A small run with everything that is ever saved; two epochs of two steps."""
     pictures = Pictures(8)
-    trained = train(small("warm", epochs=2), pictures, folder, samples=pictures.rgb[:1])
+    shown = {"samples": pictures.rgb[:1], "validation": pictures.rgb[:1]}
+    trained = train(small("warm", epochs=2), pictures, folder, **shown)
     write_split(folder / SPLIT, ["a.jpg"], ["b.jpg"])
     evaluate_run(folder, pictures, pictures, pictures=1)
     return trained
@@ -481,16 +540,65 @@ def test_a_notebook_whose_kernel_dies_goes_on_and_may_be_run_again(tmp_path):
     ]
 
 
-@pytest.mark.trust
-@pytest.mark.skipif(not IS_LONG, reason="takes minutes: make trust")
-@pytest.mark.parametrize("name", notebooks.names())
-def test_every_lesson_runs_twice_offline_in_a_strange_folder(name, tmp_path, monkeypatch):
+@pytest.fixture
+def strange_course(tmp_path, monkeypatch):
+    """The folder of the lessons in a course of a strange name, without network."""
     folder = tmp_path / STRANGE / "notebooks"
     folder.mkdir(parents=True)
     for part in ("data", "README.md"):
         (folder.parent / part).symlink_to(ROOT / part)
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody answers there
+    return folder
+
+
+def again(cells) -> list:
+    return [new_code_cell(cell.source) for cell in cells]
+
+
+needs_minutes = pytest.mark.skipif(not IS_LONG, reason="takes minutes: make trust")
+
+
+@pytest.mark.trust
+@needs_minutes
+@pytest.mark.parametrize("name", notebooks.names())
+def test_every_lesson_runs_twice_offline_in_a_strange_folder(name, strange_course):
     lesson = notebooks.read(name)
-    lesson.cells += [new_code_cell(cell.source) for cell in notebooks.code_cells(lesson)]
-    notebooks.run(lesson, folder, "ci")
+    lesson.cells += again(notebooks.code_cells(lesson))
+    notebooks.run(lesson, strange_course, "ci")
+
+
+@pytest.mark.trust
+@needs_minutes
+@pytest.mark.parametrize("name", notebooks.names())
+def test_cells_may_be_run_twice_and_sections_again_in_any_order(name, strange_course):
+    """As learners do: a cell twice in a row; and back to a section, after all have been run."""
+    if name.startswith("04"):
+        pytest.xfail("its second section goes on with the network of the first")
+    lesson, sections = notebooks.read(name), [[]]
+    for cell in lesson.cells:
+        if cell.cell_type == "code":
+            sections[-1].append(cell)
+        elif cell.source.startswith("## "):
+            sections.append([])
+    twice = [copy for section in sections for cell in section for copy in again([cell, cell])]
+    lesson.cells = twice + [copy for section in sections[::-1] for copy in again(section)]
+    notebooks.run(lesson, strange_course, "ci", strict=False)
+
+
+@pytest.mark.trust
+@needs_minutes
+@pytest.mark.parametrize("name", notebooks.names())
+def test_a_lesson_where_nothing_can_be_written_runs_or_says_so(name, strange_course):
+    course = strange_course.parent
+    bind = ["mount", "--bind", str(course), str(course)]
+    if not shutil.which("mount") or subprocess.run(bind, capture_output=True).returncode:
+        pytest.skip("no right to make a folder read-only here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(course)], check=True)
+        notebooks.run(notebooks.read(name), strange_course, "ci")
+    except CellExecutionError as error:
+        is_told = "cannot write to" in error.evalue and "choose another folder" in error.evalue
+        assert is_told or "Read-only file system: '../runs" in error.evalue
+    finally:
+        subprocess.run(["umount", "--lazy", str(course)], check=True)

@@ -1,29 +1,39 @@
 """Lesson 11: what it counts, draws and starts.
 
-Waits for a device are counted where there is none; a toy CPU and GPU are drawn on a time line;
-gradients are taken in parts; and the cost of many GPUs is worked out from measured parts.
+Multiplications, and waits for a device, are counted where there is none; the ways to train take
+turns under a stopwatch; a toy CPU and GPU are drawn on a time line; gradients are rounded and taken
+in parts; and the cost of many GPUs is worked out from measured parts.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from IPython.display import Markdown
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import cosine_similarity, l1_loss
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
-from colorlib.bench import Meter, bench_table
+from colorlib.bench import Meter, Stage, spread
+from colorlib.discriminator import ImageDiscriminator
 from colorlib.lesson.figures import FAKE, GENERATOR, INK, PALE, REAL
+from colorlib.lesson.training import gradient_of
+from colorlib.recipes import RECIPES
+from colorlib.steps import Players, train_step
 
 READS = (torch.ops.aten._local_scalar_dense, torch.ops.aten.equal, torch.ops.aten.nonzero)
+RATES = {"loading": "loading", "step": "step", "end_to_end": "end to end"}  # as rows name them
 BYTES = 4  # of a float32
 BACKWARD = 2 / 3  # of a step: a backward pass is as much work as two forward passes
 IN_A_MACHINE = 8  # GPUs that are usually joined by links of their own
@@ -32,6 +42,28 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler writes 
 
 
 # --- measured ---
+
+
+def forward_work(generator: nn.Module, size: int) -> tuple[float, float]:
+    """Billions of multiplications in a forward pass of a generator, and of the image discriminator.
+
+    Counted for a photo of `size` pixels, from shapes alone: nothing is computed.
+    """
+    with torch.device("meta"):
+        L, ab = torch.empty(1, 1, size, size), torch.empty(1, 2, size, size)
+        of_g, of_d = FlopCounterMode(display=False), FlopCounterMode(display=False)
+        with of_g:
+            generator.to("meta")(L)
+        with of_d:
+            ImageDiscriminator(size)(L, ab)
+    return of_g.get_total_flops() / 2e9, of_d.get_total_flops() / 2e9  # a product and its sum: 2
+
+
+def adam_step(network: nn.Module, **options: bool) -> Callable[[], None]:
+    """A step of Adam to be timed, on a network whose gradients are random; options: as Adam's."""
+    for weight in network.parameters():
+        weight.grad = torch.randn_like(weight)
+    return torch.optim.Adam(network.parameters(), **options).step
 
 
 class _Reads(TorchDispatchMode):
@@ -78,23 +110,42 @@ def operations(record: torch.profiler.profile, rows: int = 8) -> pd.DataFrame:
     return frame.round(1)
 
 
-def table(rows: list[dict], meter: Meter) -> Markdown:
-    """The stages measured so far, as `colorlib bench` prints them."""
-    device = f"this device ({meter.device.type})"
-    result = {"stages": rows, "matrix_tflops": meter.matrix_rate / 1e12}
-    return Markdown(bench_table(result | {"environment": {"device": device}}))
+def race(meter: Meter, stages: Sequence[Stage]) -> list[dict]:
+    """Measure several stages, which take turns: a round of each, then the next round of each.
+
+    So whatever slows the machine down for a while slows them all, and their ratios stay.
+
+    Returns:
+        The row of each: the medians of its rounds, and in "rounds" all of them.
+    """
+    with ExitStack() as stack:
+        races = [stack.enter_context(closing(meter.rounds(stage))) for stage in stages]
+        rounds = [[next(each) for each in races] for _ in range(meter.ROUNDS)]
+    return [meter.summary(*pair) for pair in zip(stages, map(list, zip(*rounds)), strict=True)]
 
 
-def gains(rows: list[dict]) -> str:
-    """The last stage beside the one before it, in a sentence."""
-    before, after = rows[-2:]
-    if "failed" in after:
-        return f"{after['name']}: cannot be run here ({after['failed'].splitlines()[0]})"
-    loading, step, whole = (after[key] / before[key] for key in ("loading", "step", "end_to_end"))
-    return (
-        f"{after['name']}: loading ×{loading:.2f}, the step ×{step:.2f}, end to end ×{whole:.2f} "
-        "of the line before"
-    )
+def table(rows: list[dict]) -> pd.DataFrame:
+    """Stages as `colorlib bench` prints them, but for their memory: photos a second."""
+    naive, lines = rows[0], []
+    for row in rows:
+        rates = [f"{row[key]:,.2f}" for key in RATES]
+        ratios = [f"{row[key] / naive[key]:.2f}" for key in RATES]
+        lines.append([row["name"], *rates, *ratios, f"{row['share']:.0%}"])
+    ratios = [f"{name} ×" for name in RATES.values()]
+    return pd.DataFrame(lines, columns=["photos a second", *RATES.values(), *ratios, "share"])
+
+
+def gains(before: dict, after: dict) -> str:
+    """A stage beside the one before it, in a sentence: the median of the rounds, and the extremes.
+
+    Both were measured in the same rounds.
+    """
+    said = []
+    for key, name in RATES.items():
+        pairs = zip(before["rounds"][key], after["rounds"][key], strict=True)
+        ratios = [new / old for old, new in pairs]
+        said.append(f"{name} ×{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    return f"{after['name']}:\n    {', '.join(said)}"
 
 
 # --- recorded ---
@@ -123,18 +174,37 @@ def photos_a_second(results: list[dict]) -> float | None:
     return max(rates, default=None)
 
 
-def did_not_pay(result: dict, least: float = 1.03) -> list[str]:
-    """What changed neither the step nor the whole by a few percent for the better, in sentences."""
-    found, before = [], result["stages"][0]
+def error(row: dict) -> float:
+    """How far a recorded stage's numbers may be off, as far as they tell themselves; 3% at least.
+
+    The rounds of one measurement differ, and end to end cannot be faster than the step alone.
+    """
+    rounds = spread(row) if "rounds" in row else 0.0  # results of older versions have none
+    return max(0.03, rounds, row["end_to_end"] / row["step"] - 1)
+
+
+def verdicts(result: dict) -> pd.DataFrame:
+    """Each change of a recorded table, and whether it paid: by more than what may be error."""
+    lines, before = [], result["stages"][0]
     for row in result["stages"][1:]:
         if "failed" in row:
-            found.append(f"{row['name']}: could not be run")
+            lines.append((row["name"], "", "", "", "could not be run"))
             continue
         step, whole = (row[key] / before[key] for key in ("step", "end_to_end"))
-        if "Lab" not in row["name"] and "decoded" not in row["name"] and max(step, whole) < least:
-            found.append(f"{row['name']}: the step ×{step:.2f}, end to end ×{whole:.2f}")
+        doubt = max(error(before), error(row))
+        verdict = "yes" if max(step, whole) > 1 + doubt else "no, or not to be told"
+        lines.append((row["name"], f"{step:.2f}", f"{whole:.2f}", f"{doubt:.0%}", verdict))
         before = row
-    return found
+    columns = ["change", "step ×", "end to end ×", "may be error", "paid"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def best_that_paid(result: dict) -> dict:
+    """The fastest stage, end to end, of those that train the full U-Net and paid."""
+    table = verdicts(result)
+    paid = set(table["change"][table["paid"] == "yes"])
+    rows = [row for row in of_full_width(result) if row["name"] in paid]
+    return max(rows, key=lambda row: row["end_to_end"], default=result["stages"][0])
 
 
 # --- drawn ---
@@ -153,7 +223,7 @@ def draw_bars(values: dict[str, float], unit: str) -> Figure:
 
 
 def draw_lines(lines: dict[str, dict[float, float]], across: str, up: str, **options) -> Figure:
-    """Draw a line for each name, through points {x: y}, on logarithmic axes."""
+    """Draw a line for each name, through points {x: y}; x is logarithmic, y is not."""
     figure, axes = plt.subplots()
     for name, points in lines.items():
         axes.plot(list(points), list(points.values()), marker="o", label=name)
@@ -186,6 +256,17 @@ def draw_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, floa
     axes.set_ylim(top=5 * rate / 1e9)
     axes.legend(loc="lower right")
     return figure
+
+
+def below_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, float]]) -> str:
+    """What `draw_roof` shows, a line for each piece of work; takes the same."""
+    lines = []
+    for name, (intensity, reached) in points.items():
+        roof, spare = min(rate, bandwidth * intensity), rate / (bandwidth * intensity)
+        line = f"{name}: {intensity:.3g} operations a byte, {reached / roof:.0%} of its roof"
+        while_bytes_come = f"while its bytes come, ×{spare:.0f} the arithmetic could be done"
+        lines.append(f"{line}; {while_bytes_come if spare > 1 else 'arithmetic decides'}")
+    return "\n".join(lines)
 
 
 # --- a toy: one who asks and one who computes ---
@@ -230,6 +311,55 @@ def draw_timeline(prepare: float, compute: float, read_every: int) -> Figure:
     return figure
 
 
+# --- fewer digits ---
+
+
+def first_step(
+    recipe: str, precision: str, L: Tensor, real_ab: Tensor, seed: int = 0, **changes: object
+) -> tuple[dict[str, float], Tensor, Tensor]:
+    """The first step of a small lean U-Net: the losses, and the gradients of G and of D.
+
+    Args:
+        recipe: its name.
+        precision: as in `TrainConfig`.
+        L: (B, 1, H, W), as many rows as columns.
+        real_ab: (B, 2, H, W).
+        seed: of the weights.
+        changes: other fields of the configuration.
+    """
+    torch.manual_seed(seed)
+    options = {"size": L.shape[-1], "generator": "StridedUNet", "generator_width": 8, "g_every": 1}
+    config = replace(RECIPES[recipe], precision=precision, **options | changes)
+    players = Players(config, device=L.device)
+    losses = train_step(players, L, real_ab, step=1)
+    gradients = [gradient_of(each) for each in (players.generator, players.discriminator)]
+    return {name: loss.item() for name, loss in losses.items()}, *gradients
+
+
+def degrees(a: Tensor, b: Tensor) -> float:
+    """The angle between two directions, each a row of numbers."""
+    cosine = cosine_similarity(a.double(), b.double(), dim=0).item()
+    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+def rounded(
+    recipe: str, L: Tensor, real_ab: Tensor, seeds: Sequence[int], **changes: object
+) -> tuple[str, str, str]:
+    """What bfloat16 does to the first step: the losses' largest change, how far G's and D's turn.
+
+    Takes what `first_step` takes. The gradients' angles are given from the least to the largest of
+    the seeds.
+    """
+    losses, angles = [], ([], [])
+    for seed in seeds:
+        exact, *exact_gradients = first_step(recipe, "float32", L, real_ab, seed, **changes)
+        coarse, *gradients = first_step(recipe, "bfloat16", L, real_ab, seed, **changes)
+        losses += [abs(coarse[name] / exact[name] - 1) for name in ("loss_d", "loss_g")]
+        for found, one, other in zip(angles, gradients, exact_gradients, strict=True):
+            found.append(degrees(one, other))
+    return f"{max(losses):.2%}", *(f"{min(each):.0f}° to {max(each):.0f}°" for each in angles)
+
+
 # --- several GPUs ---
 
 
@@ -251,7 +381,7 @@ def averaged_gradient(network: nn.Module, L: Tensor, real_ab: Tensor, parts: int
     return [parameter.grad.clone() for parameter in network.parameters()]
 
 
-def run_processes(script: Path, processes: int, threads: int = 1) -> str:
+def run_processes(script: str | Path, processes: int, threads: int = 1) -> str:
     """Run a script in several processes, as torchrun starts them, and return what they printed.
 
     Raises:
@@ -302,4 +432,9 @@ def draw_scaling(
             n: efficiency(batch / photos_a_second, ring_bytes(parameters, n) / rates[n])
             for n in counts
         }
-    return draw_lines(lines, "GPUs", "share of the time computing", ylim=(0, 1.05))
+    figure = draw_lines(
+        lines, "GPUs", "share of the time computing", xlim=(0.9, 90), ylim=(0, 1.05)
+    )
+    for shares in lines.values():
+        figure.axes[0].annotate(f"{shares[64]:.0%}", (68, shares[64]), va="center")
+    return figure

@@ -4,6 +4,7 @@ No check looks at a clock: what a machine needs is its own affair.
 """
 
 import math
+from numbers import Real
 
 import torch
 from torch import nn
@@ -19,10 +20,10 @@ def end_to_end(answer):
     """Exercise 1: the rate of the whole from the rates of its two parts."""
     in_turns, ahead = answer(100, 25, False), answer(100, 25, True)
     for got in (in_turns, ahead):
-        require(isinstance(filled(got), int | float), "return a number, photos a second.")
-    require(in_turns <= 25, f"in turns you say {in_turns:g}: more than the slower part can do.")
+        require(isinstance(filled(got), Real), "return a number, photos a second.")
     averaged = "a mean of rates is not the rate of the whole: add the seconds of one photo."
     require(not any(math.isclose(in_turns, mean) for mean in (62.5, 50, 40)), averaged)
+    require(in_turns <= 25, f"in turns you say {in_turns:g}: more than the slower part can do.")
     seconds = "you return seconds a photo; photos a second are wanted: 1 / seconds."
     require(not math.isclose(in_turns, 0.05), seconds)
     same = "in turns the two wait for each other; you return the slower one's rate alone."
@@ -31,8 +32,10 @@ def end_to_end(answer):
     require(ahead != 100, "ahead: the faster part has to wait for the slower one.")
     require(not math.isclose(ahead, in_turns), "ahead: both work at the same time.")
     require_close(ahead, 25.0, "ahead: the slower of the two decides.")
-    require_close(answer(10, 40, True), 10.0, "ahead: the slower may also be the loading.")
-    require_close(answer(10, 40, False), 8.0, "in turns: add the seconds of one photo.")
+    require_close(answer(10, 30, True), 10.0, "ahead: the slower may also be the loading.")
+    other = answer(10, 30, False)
+    wrong = f"100 and 25 are right, but for 10 and 30 you say {other:g}: 1/10 s and 1/30 s a photo."
+    require_close(other, 7.5, wrong)
     return "in turns the seconds add up; ahead, the slower one decides."
 
 
@@ -43,6 +46,8 @@ def work_of_a_step(answer):
     filled(naive), filled(shared)
     require(naive != shared, "is_shared changes nothing in your count.")
     for_g, for_d = answer(1.0, 0.0, False), answer(0.0, 1.0, False)
+    once = "a backward pass costs two forward passes, not one."
+    require((for_g, for_d) != (3, 6), once)
     require(for_g != 3, "naive: D's step paints as well; that is one more forward pass of G.")
     require(for_g != 2, "G's backward pass is missing; it costs two forward passes.")
     require_close(for_g, 4.0, f"naive: you count {for_g:g} times g; two forward, one backward.")
@@ -53,6 +58,8 @@ def work_of_a_step(answer):
     require(for_g != 4, "shared: G paints once for both steps.")
     require_close(for_g, 3.0, f"shared: you count {for_g:g} times g; one forward, one backward.")
     require(for_d != 9, "shared: D is held in G's step, so only the message passes through it.")
+    asked = "D is held, but still asked, and the message goes back through it: 2 more."
+    require(for_d != 6, asked)
     require(for_d != 7, "D is held, but the message must still pass back through it: 1 more.")
     require_close(for_d, 8.0, f"shared: you count {for_d:g} times d.")
     require_close(shared, 3 * 48.1 + 8 * 0.63, "the two sums are right apart, not together.")
@@ -63,12 +70,17 @@ class _Loss(torch.Tensor):
     """A loss that notes each time its value is asked for; so does all that is made of it."""
 
     asked = 0
-    ASKS = ("item", "tolist", "numpy", "cpu", "__float__", "__bool__", "__int__")
+    ASKS = "item tolist numpy cpu equal nonzero __float__ __bool__ __int__ __repr__ __format__"
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
-        _Loss.asked += function.__name__ in cls.ASKS
-        return super().__torch_function__(function, types, args, kwargs or {})
+        kwargs, name = kwargs or {}, function.__name__
+        is_taken = name == "to" and "cpu" in map(str, (*args[1:], *kwargs.values()))
+        if not is_taken and name not in cls.ASKS.split():
+            return super().__torch_function__(function, types, args, kwargs)
+        _Loss.asked += 1  # what comes of it is on the CPU, where nobody waits for it again
+        plain = [each.as_subclass(torch.Tensor) if isinstance(each, cls) else each for each in args]
+        return function(*plain, **kwargs)
 
 
 @check
@@ -103,22 +115,42 @@ def averaged_gradient(answer):
     l1_loss(network(L), real_ab).backward()
     whole = [parameter.grad.clone() for parameter in network.parameters()]
     network.zero_grad()
-    got = [_as_list(answer(network, L, real_ab, 4), whole)]
-    got.append(_as_list(answer(network, L, real_ab, 2), whole))
-    piled = "the first call is right, the second is not: clear the old gradients at the beginning."
+    got = [_in_parts(answer, network, L, real_ab, parts, whole) for parts in (4, 2)]
+    piled = "4 parts are right, then 2 are not: clear the old gradients first, divide by `parts`."
     first = all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got[0], whole, strict=True))
     second = all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got[1], whole, strict=True))
     require(second or not first, piled)
     for mine, parts in zip(got, (4, 2), strict=True):
         ratio = (mine[0] / whole[0]).median().item()
-        summed = f"yours is {parts} times the whole batch's: the gradients are averaged, not added."
+        summed = f"yours is {parts} times the whole batch's: the gradients are averaged, not added "
+        summed += (
+            "(and if you collect them, `.clone()` each: else all are one and the same tensor)."
+        )
         require(not math.isclose(ratio, parts, rel_tol=1e-3), summed)
         small = "yours is too small by the number of parts: divide once, not twice."
         require(not math.isclose(ratio, 1 / parts, rel_tol=1e-3), small)
         _refuse_one_part(mine, network, L, real_ab, parts)
+    wrong = "it is not the gradient of the whole batch; if you collect the parts' gradients, "
+    wrong += "clear the old ones before each part."
     for mine, wanted in zip(got[0] + got[1], whole + whole, strict=True):
-        require_close(mine, wanted, "it is not the gradient of the whole batch.", 1e-5)
+        require_close(mine, wanted, wrong, 1e-5)
     return "the mean of the parts' gradients is the whole batch's gradient."
+
+
+def _in_parts(answer, network, L, real_ab, parts, whole):
+    """The gradients; refused if the batch was not cut, a weight moved, or they are no copies."""
+    seen, weights = [], [parameter.detach().clone() for parameter in network.parameters()]
+    with network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0]))):
+        returned = answer(network, L, real_ab, parts)
+    kept, each = _as_list(returned, whole), len(L) // parts
+    cut = f"{parts} parts of {len(L)} pictures have {each} each; you give the network {seen}."
+    require(seen == parts * [each], f"{cut} (`chunk` takes how many, `split` how large.)")
+    moved = "you changed the weights; only their gradient is wanted."
+    require(all(map(torch.equal, weights, network.parameters())), moved)
+    network(L).mean().backward()  # adds to each .grad: copies stay, and the next call finds them
+    copies = "return copies, `.grad.clone()`: the next backward pass changes what you return."
+    require(all(map(torch.equal, kept, returned)), copies)
+    return kept
 
 
 def _as_list(got, whole):
@@ -127,11 +159,11 @@ def _as_list(got, whole):
     require(len(got) == len(whole), missing)
     wrong = "return gradients: each parameter's `.grad`, not the parameter."
     require(not any(isinstance(each, nn.Parameter) for each in got), wrong)
-    shared = "return copies, `.grad.clone()`: the next backward pass overwrites what you return."
     require(all(isinstance(each, torch.Tensor) for each in got), "some gradient is no tensor.")
-    kept = [each.clone() for each in got]
-    require(all(a.shape == b.shape for a, b in zip(kept, whole, strict=True)), shared)
-    return kept
+    for mine, wanted in zip(got, whole, strict=True):
+        shapes = f"a gradient's shape is {tuple(mine.shape)}; it should be {tuple(wanted.shape)}."
+        require(mine.shape == wanted.shape, shapes)
+    return [each.clone() for each in got]
 
 
 def _refuse_one_part(mine, network, L, real_ab, parts):
@@ -150,14 +182,17 @@ def ring_bytes(answer):
     alone, eight, many = (filled(answer(parameters, n)) for n in (1, 8, 64))
     require(alone == 0, f"one GPU has nobody to send to; you say {alone:,.0f} bytes.")
     counted = wanted_bytes(parameters, 8)
+    require(not math.isclose(eight, counted / 1e6, rel_tol=0.1), "you say MB; bytes are wanted.")
     numbers = "you count numbers; a float32 has 4 bytes."
     require(not math.isclose(eight, counted / 4), numbers)
     bits = "you count bits; bytes are wanted."
     largest = wanted_bytes(parameters, 64)
     require(not math.isclose(many, 8 * largest), bits)
-    once = "the ring goes round twice: once to add up, once to hand the sums out."
+    once = "half of it. The ring goes round twice, to add up and to hand the sums out; or do you "
+    once += "count 2 bytes a number? A float32 has 4."
     require(not math.isclose(eight, counted / 2), once)
-    whole = "each of the 2 (N − 1) rounds moves one N-th of the gradient, not all of it."
+    whole = "each of the 2 (N − 1) rounds moves one N-th of the gradient, not all of it; or do you "
+    whole += "count all GPUs? What each of them sends is wanted."
     require(not math.isclose(many, 64 * largest), whole)
     full = "in the last round nothing is left to send: N − 1 rounds, not N."
     require(not math.isclose(eight, 8 * parameters), full)
