@@ -46,6 +46,7 @@ def main() -> None:
     said = f"rank {distributed.get_rank()} of {distributed.get_world_size()}"
     said += f": the gradient is off by {error:.0e} of its largest number"
     print(f"{said}; {pictures_a_second(16):.0f} pictures a second in all\n", end="", flush=True)
+    distributed.barrier()  # who leaves while another still talks to him may tear him down
     distributed.destroy_process_group()
 
 
