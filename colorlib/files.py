@@ -281,15 +281,22 @@ class Run:
         """Drop the rows after a step (they were never saved as weights), and damaged ones.
 
         Returns the rows that stay: those with these columns, all of them numbers but the stage.
+
+        Raises:
+            RunError: another program holds the file.
         """
         path = self.folder / name
         rows = [row for row in read_history(path) if is_whole(row, columns)]
         rows = [row for row in rows if row["step"] in range(step + 1)]
-        if not rows:
-            path.unlink(missing_ok=True)
-            return rows
-        with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
-            write_rows(file, rows)
+        try:
+            if not rows:
+                path.unlink(missing_ok=True)
+                return rows
+            with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
+                write_rows(file, rows)
+        except PermissionError as error:  # Excel holds what it shows
+            advice = "close it elsewhere, and give the same command again"
+            raise RunError(f"{path} cannot be written to: {advice}") from error
         return rows
 
 

@@ -269,6 +269,19 @@ class TestHistory:
             assert run.cut_rows("history.csv", 0, COLUMNS) == []
             assert not (tmp_path / "history.csv").exists()
 
+    @pytest.mark.parametrize("step", [0, 1])
+    def test_a_table_that_another_program_holds_is_named(self, tmp_path, monkeypatch, step):
+        def held(*_, **__):
+            raise PermissionError("a spreadsheet holds it")
+
+        with Run(tmp_path, {}) as run:
+            run.append_rows("history.csv", rows(1, 2))
+            monkeypatch.setattr("colorlib.files.move", held)
+            monkeypatch.setattr("pathlib.Path.unlink", held)
+            with pytest.raises(RunError, match=r"history\.csv cannot be written to: close it"):
+                run.cut_rows("history.csv", step, COLUMNS)
+            monkeypatch.undo()
+
     def test_a_line_that_a_kill_cut_off_is_left_out(self, tmp_path):
         with Run(tmp_path, {}) as run:
             run.append_rows("history.csv", rows(1, 2))
