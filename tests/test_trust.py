@@ -573,8 +573,6 @@ def test_every_lesson_runs_twice_offline_in_a_strange_folder(name, strange_cours
 @pytest.mark.parametrize("name", notebooks.names())
 def test_cells_may_be_run_twice_and_sections_again_in_any_order(name, strange_course):
     """As learners do: a cell twice in a row; and back to a section, after all have been run."""
-    if name.startswith("04"):
-        pytest.xfail("its second section goes on with the network of the first")
     lesson, sections = notebooks.read(name), [[]]
     for cell in lesson.cells:
         if cell.cell_type == "code":
