@@ -24,7 +24,7 @@ from colorlib.files import RunError, hold, load_generator, read_card, read_confi
 from colorlib.photos import CACHE, count_reasons, open_data, write_left_out
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.split import read_split, split_by_photo, write_split
-from colorlib.train import TrainingError, train
+from colorlib.train import TrainingError, is_out_of_memory, train
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
@@ -310,9 +310,13 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt as interrupt:
         print(f"\n{str(interrupt) or 'stopped'}", file=sys.stderr)
         sys.exit(130)
-    except (RunError, TrainingError, DownloadError, OSError, ValueError, MemoryError) as error:
-        said = str(error) or "the memory does not suffice: close other programs"  # a MemoryError
-        print(f"colorlib: {said}", file=sys.stderr)
+    except (RunError, TrainingError, DownloadError, OSError, ValueError) as error:
+        print(f"colorlib: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print("colorlib: the memory does not suffice: close other programs", file=sys.stderr)
         sys.exit(1)
 
 

@@ -404,9 +404,7 @@ def explained(config: TrainConfig) -> Iterator[None]:
 
 def explain(error: RuntimeError | MemoryError, config: TrainConfig) -> str | None:
     """What to do about an error of torch; None where nothing is known."""
-    # in torch a lack of the CPU's memory has no class of its own
-    is_told = any(words in str(error) for words in ("out of memory", "allocate memory"))
-    if is_told or isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         batch, size = config.batch, config.size
         smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
         return f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
@@ -414,6 +412,12 @@ def explain(error: RuntimeError | MemoryError, config: TrainConfig) -> str | Non
         said = " ".join(str(error).split())
         return f"torch.compile fails here; take compile none. It says: {said:.300}"
     return None
+
+
+def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """Whether memory was lacking, the GPU's or the CPU's, for which torch has no class."""
+    is_told = any(words in str(error) for words in ("out of memory", "allocate memory"))
+    return is_told or isinstance(error, MemoryError)
 
 
 @contextmanager

@@ -223,6 +223,11 @@ def test_what_goes_wrong_is_one_readable_line(arguments, words, capsys, tmp_path
         ),
         (KeyboardInterrupt(), 130, "\nstopped\n"),
         (MemoryError(), 1, "colorlib: the memory does not suffice: close other programs"),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+            1,
+            "colorlib: the memory does not suffice: close other programs",
+        ),
     ],
 )
 def test_ctrl_c_and_a_lack_of_memory_end_in_a_line(error, status, words, capsys, monkeypatch):

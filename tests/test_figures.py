@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from skimage.color import rgb2lab
 
-from colorlib.lesson import course_file, diagrams, figures
+from colorlib.lesson import course_file, diagrams, figures, writable
 from colorlib.scenes import LABELS, render_scenes
 
 # Machado, Oliveira & Fernandes 2009, table 1, severity 1.0; they hold for linear RGB.
@@ -203,6 +203,15 @@ def test_diagrams(draw, words):
     assert set(words) <= {text.get_text() for text in texts}
     assert min(text.get_fontsize() for text in texts if text.get_text()) >= 10
     assert figures.render(figure).size[0] > 1000
+
+
+def test_a_folder_to_write_in_is_found_where_the_course_is_read_only(tmp_path, capsys):
+    assert writable(tmp_path / "runs" / "own") == tmp_path / "runs" / "own"
+    assert not capsys.readouterr().out and not list((tmp_path / "runs" / "own").iterdir())
+    (tmp_path / "file").touch()
+    elsewhere = writable(tmp_path / "file" / "own")
+    assert elsewhere.name == "own" and elsewhere.is_dir() and tmp_path not in elsewhere.parents
+    assert f"what you make lies in {elsewhere}" in capsys.readouterr().out
 
 
 def test_course_file_is_found_from_below(tmp_path, monkeypatch):

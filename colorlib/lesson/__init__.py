@@ -18,6 +18,7 @@ The other modules belong to one lesson each and say so in their first line.
 """
 
 from pathlib import Path
+from tempfile import TemporaryFile, mkdtemp
 
 from colorlib.files import atomic_write
 
@@ -44,6 +45,25 @@ def course_file(name: str) -> Path:
         f"{name} is not in the course's folder. Open the notebook from its place in the course, "
         "or download the course again: part of it is missing."
     )
+
+
+def writable(folder: Path) -> Path:
+    """Make a folder; where nothing may be written, one for today, and say so.
+
+    Args:
+        folder: where a lesson would leave what the learner made.
+    Returns:
+        The folder, or another one of the same name outside of the course.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = error.strerror
+        folder = Path(mkdtemp(), folder.name)
+        folder.mkdir()
+        print(f"nothing can be written there ({reason}); what you make lies in {folder}")
+    return folder
 
 
 def put_between(path: Path, name: str, text: str) -> None:
