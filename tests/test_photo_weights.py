@@ -11,14 +11,20 @@ from skimage import data
 
 from colorlib.evaluate import evaluate
 from colorlib.files import load_generator, read_card
+from colorlib.generator import StridedUNet
 from colorlib.lesson import photo_weights
 from colorlib.lesson.photo_weights import (
+    AHEAD,
     CONFIGS,
+    FACTORS,
     RIVAL,
+    SHIPPED,
     PhotoWeights,
     join,
+    loud_enough,
     rows_of,
     weights_table,
+    with_louder_end,
     without_twins,
 )
 from colorlib.photos import DecodedPhotos
@@ -89,7 +95,10 @@ def test_what_was_measured_is_written_down(made):
     results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
     assert list(results["sets"]) == ["all", "cats", "cups"]
     rows = results["sets"]["cups"]
-    assert list(rows) == ["gray", "mean color", "lookup by L", "warm", "l1", "tutorial", RIVAL]
+    networks = ["warm", "l1", "tutorial", SHIPPED, RIVAL, AHEAD]
+    assert list(rows) == ["gray", "mean color", "lookup by L", *networks]
+    difference = rows[SHIPPED]["psnr_ab"] - rows[RIVAL]["psnr_ab"]
+    assert rows[AHEAD]["psnr_ab"] == pytest.approx(difference, abs=1e-4)
     test = made.open_photos().test
     expected = evaluate(made.generator("warm"), test.pick(test.names[2:]))
     for name, value in expected.items():
@@ -112,11 +121,39 @@ def test_intervals_are_those_of_the_photos_that_are_meant():
 
 def test_the_shipped_weights_are_the_trained_ones_and_say_what_they_are(made):
     path = made.out / "weights" / "photos.safetensors"
+    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
+    k = results["k"][SHIPPED]
     shipped, trained = load_generator(path).state_dict(), made.generator("warm").state_dict()
-    assert all(torch.equal(trained[name], value) for name, value in shipped.items())
+    for name, value in trained.items():
+        louder = k * value if name.startswith("last.") else value
+        torch.testing.assert_close(shipped[name], louder, msg=name)
     card = json.loads(path.with_suffix(".json").read_text("utf-8"))
     assert card.items() <= read_card(path).items()
     assert "12 cats, 12 cups, 9 more" in card["data"] and "on 4 test photos" in card["metrics"]
+
+
+def test_a_louder_end_multiplies_what_goes_into_tanh():
+    torch.manual_seed(0)
+    generator, L = StridedUNet(4).eval(), torch.rand(2, 1, 32, 32)
+    louder = with_louder_end(generator, 2.5)
+    ab = generator(L)
+    torch.testing.assert_close(louder(L), torch.tanh(2.5 * torch.atanh(ab)))
+    torch.testing.assert_close(generator(L), ab)
+
+
+def test_the_smallest_factor_that_is_loud_enough_is_taken():
+    cat = torch.from_numpy(data.chelsea()[:256, :256].copy()).permute(2, 0, 1)[None]
+    photos = DecodedPhotos(cat, ["cat"], [])
+    torch.manual_seed(0)
+    generator = StridedUNet(4).eval()
+    own = evaluate(generator, photos)
+    share = 1.4 * own["colorfulness"] / own["colorfulness_real"]
+    factor = loud_enough(generator, photos, share)
+    before = FACTORS[FACTORS.index(factor) - 1]
+    loud, less = (evaluate(with_louder_end(generator, k), photos) for k in (factor, before))
+    assert less["colorfulness"] < share * own["colorfulness_real"] <= loud["colorfulness"]
+    assert loud_enough(generator, photos, 0.0) == 1.0
+    assert loud_enough(generator, photos, 99.0) == 3.0
 
 
 def test_sets_are_joined_in_their_order():

@@ -198,10 +198,12 @@ def paint(colorizer: Colorizer, rgb: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(torch.cat(part) for part in zip(*pairs))
 
 
-def colorfulness_by_factor(colorizer: Colorizer, photos: Dataset) -> dict[float, float]:
-    """How colorful photos come out if the chroma is multiplied by each of `FACTORS`."""
+def colorfulness_by_factor(
+    colorizer: Colorizer, photos: Dataset, factors: Sequence[float] = FACTORS
+) -> dict[float, float]:
+    """How colorful photos come out if the chroma is multiplied by each of several factors."""
     L, ab = paint(colorizer, photos.rgb)
-    return {k: colorfulness(L_ab_to_rgb(L, k * ab)).mean().item() for k in FACTORS}
+    return {k: colorfulness(L_ab_to_rgb(L, k * ab)).mean().item() for k in factors}
 
 
 def rival_curve(colorizer: Colorizer, photos: Dataset, every: int = 4) -> list[dict]:
