@@ -20,6 +20,7 @@ from colorlib.lesson.photo_weights import (
     RIVAL,
     SHIPPED,
     PhotoWeights,
+    draw_beside_rival,
     join,
     loud_enough,
     rows_of,
@@ -108,6 +109,19 @@ def test_what_was_measured_is_written_down(made):
     assert results["configs"]["warm"]["data"] == "cats + cups + more"
     lines = weights_table(results).splitlines()
     assert len(lines) == 2 + len(rows) + 1 and "LPIPS" not in lines[0]
+
+
+def test_a_figure_shows_the_curve_and_who_is_to_be_compared_with_it(made):
+    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
+    figure = draw_beside_rival(results)
+    for axes, metric in zip(figure.axes, ("psnr_ab", "ciede2000"), strict=True):
+        lines = {line.get_label(): line for line in axes.lines}
+        curve = lines["l1 × 1.0 … 3.0"].get_ydata()
+        assert curve.tolist() == [row[metric] for row in results["curve"]]
+        place = lines[SHIPPED].get_xydata()[0].tolist()
+        shipped = results["sets"]["all"][SHIPPED]
+        assert place == [shipped["colorfulness"], shipped[metric]]
+    assert figure.axes[1].yaxis_inverted()
 
 
 def test_intervals_are_those_of_the_photos_that_are_meant():

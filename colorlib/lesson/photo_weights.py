@@ -22,8 +22,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import torch
 import tyro
+from matplotlib.figure import Figure
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -33,6 +35,7 @@ from colorlib.evaluate import COLUMNS, baselines, colorfulness, evaluate_photos
 from colorlib.files import load_generator, read_history, save_generator, write_json
 from colorlib.generator import StridedUNet
 from colorlib.lesson import ROOT
+from colorlib.lesson.figures import FAKE, GENERATOR, INK, PALE, REAL
 from colorlib.lesson.photo_run import (
     Louder,
     colorfulness_by_factor,
@@ -282,6 +285,28 @@ def weights_table(results: dict, chosen: str = "all", style: str = "github") -> 
     lines.append(["real", *("" for _ in metrics[:-1]), real])
     headers = ["", *(COLUMNS[metric] for metric in metrics)]
     return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
+
+
+def draw_beside_rival(results: dict) -> Figure:
+    """How far from the truth, and how colorful: the rival's curve, networks and gray.
+
+    Args:
+        results: what `PhotoWeights.run` has written.
+    """
+    rows = results["sets"]["all"]
+    points = {SHIPPED: ("^", GENERATOR), "warm": ("v", PALE), "tutorial": ("X", FAKE)}
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for axes, metric in zip(panels, ("psnr_ab", "ciede2000"), strict=True):
+        curve = [(row["colorfulness"], row[metric]) for row in results["curve"]]
+        axes.plot(*zip(*curve, strict=True), "o-", color=INK, label="l1 × 1.0 … 3.0")
+        for name, (marker, color) in points.items():
+            place = rows[name]["colorfulness"], rows[name][metric]
+            axes.plot(*place, marker, color=color, markersize=11, linestyle="", label=name)
+        axes.axhline(rows["gray"][metric], color=REAL, linestyle="--", label="gray")
+        axes.set(xlabel="colorfulness", ylabel=COLUMNS[metric])
+    panels[1].invert_yaxis()  # in both panels up is nearer to the truth
+    panels[0].legend()
+    return figure
 
 
 if __name__ == "__main__":
