@@ -70,6 +70,8 @@ class Train:
             if parallel.is_first():
                 evaluate_run(out, train_data, test_data)
                 Show(out).run()
+                again = f"--config {out / 'config.json'} --seconds … --out …"
+                print(f"to train longer, begin another run: colorlib train {again}")
 
     def open_data(self, out: Path) -> tuple:
         """Training and test data; what is left out is printed, once."""
@@ -83,6 +85,8 @@ class Train:
             report_left_out(getattr(train_data, "left_out", []), out / LEFT_OUT)
             counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
             print(f"{counts}; writing to {out}")
+            if len(train_data) < WORTH_HOLDING_BACK:
+                print("so few photos are learned by heart; hundreds are the least (lesson 10)")
         return train_data, test_data
 
     def take_split(self, out: Path) -> None:
@@ -126,8 +130,13 @@ class Colorize:
 
     def run(self) -> None:
         """Color photo after photo; one that cannot be read is named, and the rest go on."""
-        generator, stems, failures = load_generator(self.weights), Counter(), 0
-        size = self.size or int(read_card(self.weights).get("size", 256))
+        if not self.photos:
+            raise ValueError("give the path of a photo, or of several: my_photos/*.jpg")
+        generator, card = load_generator(self.weights), read_card(self.weights)
+        size = self.size or int(card.get("size", 256))
+        invented = f"colors invented by a network that has learned from {card.get('data', '?')}"
+        print(invented)
+        stems, failures = Counter(), 0
         for path in self.photos:
             try:
                 colored = colorize(generator, path, size)
@@ -139,8 +148,9 @@ class Colorize:
             stems[stem] += 1
             number = f"_{stems[stem]}" if stems[stem] > 1 else ""
             target = self.out / f"{path.stem}_colored{number}.png"
-            write_picture(target, colored)
-            print(f"{path} -> {target}")
+            replaced = " (replaced)" if target.exists() else ""
+            write_picture(target, colored, comment=f"colorlib: {invented}")
+            print(f"{path} -> {target}{replaced}")
         if failures:
             raise PhotoError(f"{failures} of {len(self.photos)} photos could not be colored")
 

@@ -115,7 +115,7 @@ def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
         if is_path:
             status = os.stat(file)
             if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait for ever
-                raise PhotoError("no regular file: give the path of one photo")
+                raise PhotoError("no regular file: give the paths of photos")
             if not status.st_size:
                 raise PhotoError("empty file: copy or download it again")
         with Image.open(file, formats=FORMATS) as image:

@@ -21,6 +21,7 @@ from pickle import UnpicklingError
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from skimage.color import deltaE_ciede2000
 from skimage.metrics import structural_similarity
 from tabulate import tabulate
@@ -416,10 +417,13 @@ def triptychs(
     return made
 
 
-def write_picture(path: Path | str, picture: Image.Image) -> None:
-    """Write a picture as PNG, whole or not at all."""
-    with atomic_write(path) as temporary:
-        picture.save(temporary, format="PNG", compress_level=3)  # 6 takes twice as long
+def write_picture(path: Path | str, picture: Image.Image, comment: str = "") -> None:
+    """Write a picture as PNG, whole or not at all, with a comment for whoever asks the file."""
+    notes = PngInfo()
+    if comment:
+        notes.add_text("Comment", comment)
+    with atomic_write(path) as temporary:  # compressed by 6, the default, it takes twice as long
+        picture.save(temporary, format="PNG", compress_level=3, pnginfo=notes)
 
 
 def triptych_sheet(pictures: list[Image.Image]) -> Image.Image:

@@ -144,6 +144,8 @@ def read_card(path: str | Path) -> dict:
 @contextmanager
 def opened_weights(path: str | Path) -> Iterator[tuple[safe_open, dict]]:
     """Open a weight file and read its card; say in plain words what is wrong with either."""
+    if Path(path).is_dir():
+        raise RunError(f"{path} is a folder; give a file in it, as {path}/generator.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             # {**…}, here and below: a TypeError for JSON that holds no dictionary

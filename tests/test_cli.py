@@ -64,7 +64,8 @@ def test_of_a_hundred_photos_a_twentieth_is_held_back_to_look_at(tmp_path, monke
         pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(f"photos/{index}.png")
     main(["train", "--data", "photos", "--recipe", "l1", "--out", "run", *TINY])
-    assert "104 pictures to train on, 21 to test" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "104 pictures to train on, 21 to test" in said and "so few photos" not in said
     rows = json.loads(Path("run/metrics.json").read_text("utf-8"))["rows"]
     assert list(rows)[3:] == ["generator", "best on validation"]
     assert [row["step"] for row in read_history("run/validation.csv")] == [3]
@@ -84,7 +85,9 @@ def test_the_same_command_again_goes_on_and_prints_the_results(run, photos, caps
     before = (run / "generator.safetensors").read_bytes()
     main(["train", "--data", str(photos), "--recipe", "l1", "--out", str(run), *TINY])
     assert (run / "generator.safetensors").read_bytes() == before
-    assert "lookup by L" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "lookup by L" in said and "so few photos" in said
+    assert f"colorlib train --config {run / 'config.json'} --seconds" in said
 
 
 def test_another_configuration_is_refused_in_a_line(run, photos, capsys):
@@ -182,6 +185,21 @@ def test_colorize_touches_no_original(tmp_path):
     assert np.asarray(Image.open(tmp_path / "gray_colored.png")).shape == (64, 64, 3)
 
 
+def test_a_colored_photo_says_in_the_file_that_its_colors_are_invented(tmp_path, capsys):
+    Image.fromarray(data.camera()[:64, :64]).save(tmp_path / "gray.png")
+    save_generator(tmp_path / "w.safetensors", StridedUNet(8), data="12 photos of the sea")
+    order = ["colorize", str(tmp_path / "gray.png"), "--weights", str(tmp_path / "w.safetensors")]
+    main([*order, "--out", str(tmp_path)])
+    with Image.open(tmp_path / "gray_colored.png") as colored:
+        comment = colored.info["Comment"]
+    words = "colors invented by a network that has learned from 12 photos of the sea"
+    assert comment == f"colorlib: {words}"
+    said = capsys.readouterr().out
+    assert words in said and "replaced" not in said
+    main([*order, "--out", str(tmp_path)])
+    assert "gray_colored.png (replaced)" in capsys.readouterr().out
+
+
 def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path):
     save_generator(tmp_path / "w.safetensors", StridedUNet(8))
     for folder in ("a", "b"):
@@ -201,6 +219,8 @@ def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path):
         (["train", "--config", "none.json"], "is this the folder of a run"),
         (["evaluate", "no such run"], "is this the folder of a run"),
         (["colorize", "x.jpg", "--weights", "none.safetensors"], "there are no weights at"),
+        (["colorize", "x.jpg", "--weights", "."], ". is a folder; give a file in it"),
+        (["colorize"], "give the path of a photo"),
     ],
 )
 def test_what_goes_wrong_is_one_readable_line(arguments, words, capsys, tmp_path, monkeypatch):
