@@ -119,7 +119,7 @@ class Evaluate:
 class Colorize:
     """Color photos: gray in, color out, at full size. The originals are not touched."""
 
-    photos: Positional[tuple[Path, ...]]
+    photos: Positional[tuple[Path, ...]] = ()
     """Photos of any size and kind; of color photos only the lightness is used."""
     weights: Path = WEIGHTS
     """The generator.safetensors of a run, or weights that came with the course."""
