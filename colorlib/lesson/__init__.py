@@ -59,10 +59,10 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()
     except OSError as error:
-        reason = error.strerror
-        folder = Path(mkdtemp(), folder.name)
-        folder.mkdir()
-        print(f"nothing can be written there ({reason}); what you make lies in {folder}")
+        elsewhere = Path(mkdtemp(), folder.name)
+        elsewhere.mkdir()
+        print(f"cannot write to {folder} ({error.strerror}); what you make lies in {elsewhere}")
+        return elsewhere
     return folder
 
 

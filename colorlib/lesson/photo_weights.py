@@ -227,9 +227,10 @@ def loud_enough(generator: StridedUNet, photos: DecodedPhotos, share: float = SH
         share: of the photos' own colorfulness.
     """
     wanted = share * colorfulness(photos.rgb / 255).mean()
+    L, ab = paint(generator, photos.rgb)
+    last = ab.atanh()  # what the last layer has said; painting once is enough
     for factor in FACTORS:
-        L, ab = paint(with_louder_end(generator, factor), photos.rgb)
-        if colorfulness(L_ab_to_rgb(L, ab)).mean() >= wanted:
+        if colorfulness(L_ab_to_rgb(L, torch.tanh(factor * last))).mean() >= wanted:
             break
     return factor
 
