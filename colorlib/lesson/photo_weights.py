@@ -78,7 +78,7 @@ class PhotoWeights:
     """Folders of photos; a sixth of each is for the test."""
     more: tuple[Path, ...] = ()
     """Folders of photos to learn from alone."""
-    seconds: float = 4500.0
+    seconds: float = 3600.0
     """How long each network trains."""
     seed: int = 0
     """Of the training; the split is always the same."""
