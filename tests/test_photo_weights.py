@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 from skimage import data
 
-from colorlib.evaluate import evaluate
+from colorlib.evaluate import evaluate, gray_baseline
 from colorlib.files import load_generator, read_card
 from colorlib.generator import StridedUNet
 from colorlib.lesson import photo_weights
@@ -21,6 +21,7 @@ from colorlib.lesson.photo_weights import (
     SHIPPED,
     PhotoWeights,
     draw_beside_rival,
+    draw_examples,
     join,
     loud_enough,
     rows_of,
@@ -49,6 +50,7 @@ def cut(folder, name, count):
 def made(tmp_path_factory):
     """Trained for a moment on 24 photos of two folders, and 8 of a third."""
     folder = tmp_path_factory.mktemp("weights")
+    folder.joinpath("README.md").write_text("<!-- photos -->\n<!-- /photos -->\n", "utf-8")
     photos = cut(folder / "cats", "chelsea", 12), cut(folder / "cups", "coffee", 12)
     made = PhotoWeights(
         photos,
@@ -57,6 +59,7 @@ def made(tmp_path_factory):
         runs=folder / "runs",
         cache=None,
         out=folder / "data",
+        readme=folder / "README.md",
     )
     with Image.open(photos[0] / "0.png") as cat:
         ImageOps.mirror(cat).save(folder / "more" / "mirrored.png")
@@ -122,6 +125,28 @@ def test_a_figure_shows_the_curve_and_who_is_to_be_compared_with_it(made):
         shipped = results["sets"]["all"][SHIPPED]
         assert place == [shipped["colorfulness"], shipped[metric]]
     assert figure.axes[1].yaxis_inverted()
+
+
+def test_the_readme_says_what_was_measured_and_how(made):
+    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
+    page = made.readme.read_text("utf-8")
+    assert weights_table(results) in page
+    learned = len(made.open_photos().learning)
+    assert f"the same {learned} photos of 64×64 pixels for 0.3 seconds" in page
+    assert "tested on 4 others" in page and f"× {results['k'][SHIPPED]:.2f};" in page
+
+
+def test_examples_are_shown_gray_as_each_has_colored_them_and_real(made):
+    with Image.open(made.out / "results" / "photo_weights.png") as picture:
+        assert picture.height == 6 * 260  # gray, four networks, real
+    sheet = draw_examples({"gray again": gray_baseline})
+    left = sheet.width - 3 * 260
+    cells = np.asarray(sheet)[:, left:].reshape(3, 260, 3, 260, 3)[:, :256, :, :256]
+    np.testing.assert_array_equal(cells[0], cells[1])
+    assert np.ptp(cells[0].astype(int), axis=-1).max() <= 1, "gray is not gray"
+    for column, name in enumerate(("astronaut", "chelsea", "coffee")):
+        real = ImageOps.fit(Image.fromarray(getattr(data, name)()), (256, 256))
+        np.testing.assert_array_equal(cells[2, :, column], real)
 
 
 def test_intervals_are_those_of_the_photos_that_are_meant():

@@ -26,15 +26,27 @@ import matplotlib.pyplot as plt
 import torch
 import tyro
 from matplotlib.figure import Figure
+from PIL import Image, ImageOps
+from skimage import data as skimage_data
 from tabulate import tabulate
 from torch import Tensor, nn
+from torchvision.transforms.functional import to_tensor
 
 from colorlib.color import L_ab_to_rgb
+from colorlib.colorize import colorize
 from colorlib.decode import PhotoError
-from colorlib.evaluate import COLUMNS, baselines, colorfulness, evaluate_photos
+from colorlib.evaluate import (
+    COLUMNS,
+    Colorizer,
+    baselines,
+    colorfulness,
+    evaluate_photos,
+    gray_baseline,
+    write_picture,
+)
 from colorlib.files import load_generator, read_history, save_generator, write_json
 from colorlib.generator import StridedUNet
-from colorlib.lesson import ROOT
+from colorlib.lesson import ROOT, put_between
 from colorlib.lesson.figures import FAKE, GENERATOR, INK, PALE, REAL
 from colorlib.lesson.photo_run import (
     Louder,
@@ -43,6 +55,7 @@ from colorlib.lesson.photo_run import (
     rival_curve,
     thumbnails,
 )
+from colorlib.lesson.recipes import draw_rows, where
 from colorlib.photos import CACHE, DecodedPhotos, PhotoFolder
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.split import split_by_photo, write_split
@@ -54,7 +67,9 @@ VALIDATION, VALIDATION_SEED = 200, 1  # photos; another seed than that of the te
 SHARE = 0.62  # of real photos' colorfulness is wanted: three fifths, with some room for chance
 FACTORS = tuple(1 + number / 50 for number in range(101))  # 1.00, 1.02, ..., 3.00
 SHIPPED, RIVAL, AHEAD = "shipped", "l1 × k", "shipped − l1 × k"
+SHOWN = ("tutorial", "l1", RIVAL, SHIPPED)
 METRICS = ("ciede2000", "psnr_ab", "lpips", "colorfulness")
+EXAMPLES = ("astronaut", "chelsea", "coffee")  # of scikit-image: free to show
 # what `warm` and `l1` have in common beside the photos: a wider network than on scenes, slower and
 # in larger batches; zoom and weight decay, so that it learns less by heart
 COMMON = {"size": SIZE, "generator_width": 48, "batch": 32, "zoom": 1.25, "weight_decay": 0.01}
@@ -87,7 +102,9 @@ class PhotoWeights:
     cache: Path | None = CACHE
     """Where decoded photos are kept."""
     out: Path = ROOT / "data"
-    """The folder for weights/photos.*, results/photo_weights.json and splits/photos.txt."""
+    """The folder for weights/photos.*, results/photo_weights.* and splits/photos.txt."""
+    readme: Path = ROOT / "README.md"
+    """The page whose table is renewed."""
 
     def run(self) -> None:
         """Train what is not trained, then test all and write it down."""
@@ -101,6 +118,10 @@ class PhotoWeights:
         results = self.facts(photos) | self.test(photos)
         write_json(self.out / "results" / "photo_weights.json", results)
         self.ship(results)
+        put_between(self.readme, "photos", f"{conditions(results)}\n\n{weights_table(results)}")
+        networks = self.networks(results["k"])
+        picture = draw_examples({name: networks[name] for name in SHOWN})
+        write_picture(self.out / "results" / "photo_weights.png", picture)
         print(weights_table(results, style="simple"))
 
     def configs(self) -> dict[str, TrainConfig]:
@@ -143,6 +164,7 @@ class PhotoWeights:
             "photos": photos.counts,
             "learned_from": len(photos.learning),
             "environment": record["environment"],
+            "size": SIZE,
             "seconds": self.seconds,
             "steps": {name: rows[-1]["step"] for name, rows in histories.items()},
             "configs": {name: asdict(config) for name, config in self.configs().items()},
@@ -150,13 +172,12 @@ class PhotoWeights:
 
     def test(self, photos: "Photos") -> dict:
         """Measure networks, rival and baselines on the test photos, each folder's on their own."""
-        networks = {name: self.generator(name) for name in CONFIGS}
-        k = loud_enough(networks["warm"], photos.validation)
-        shipped = with_louder_end(networks["warm"], k)
-        target = colorfulness_by_factor(shipped, photos.validation, [1.0])[1.0]
-        found = colorfulness_by_factor(networks["l1"], photos.validation, FACTORS)
-        rival_k = min(found, key=lambda factor: abs(found[factor] - target))
-        networks |= {SHIPPED: shipped, RIVAL: Louder(networks["l1"], rival_k)}
+        warm, plain = self.generator("warm"), self.generator("l1")
+        k = loud_enough(warm, photos.validation)
+        target = colorfulness_by_factor(with_louder_end(warm, k), photos.validation, [1.0])[1.0]
+        found = colorfulness_by_factor(plain, photos.validation, FACTORS)
+        factors = {SHIPPED: k, RIVAL: min(found, key=lambda each: abs(found[each] - target))}
+        networks = self.networks(factors)
         values = {
             name: evaluate_photos(each, photos.test, with_lpips=True)
             for name, each in (baselines(photos.learning) | networks).items()
@@ -167,34 +188,37 @@ class PhotoWeights:
         sets = {name: [folder == name for folder in folders] for name in dict.fromkeys(folders)}
         sets = {"all": [True] * len(folders)} | sets
         return {
-            "k": {SHIPPED: k, RIVAL: rival_k},
+            "k": factors,
             "sets": {name: rows_of(values, torch.tensor(mask)) for name, mask in sets.items()},
-            "curve": rival_curve(networks["l1"], photos.test, every=2),
+            "curve": rival_curve(plain, photos.test, every=2),
         }
 
     def ship(self, results: dict) -> None:
         """Publish the weights, with a card in the file and the same one beside it."""
         row, seconds = results["sets"]["all"][SHIPPED], results["seconds"]
         metrics = ", ".join(f"{COLUMNS[m]} {row[m]:.2f}" for m in METRICS if m in row)
-        facts = results["environment"]
-        where = f"{facts['device']}, {facts['system']}, torch {facts['torch']}"
         card = {
             "data": ", ".join(f"{count} {what}" for what, count in results["photos"].items()),
             "size": SIZE,
             "recipe": f"warm; then the last layer × {results['k'][SHIPPED]:.2f}",
             "seed": self.seed,
-            "budget": f"{seconds:g} s, {results['steps']['warm']} steps; {where}",
+            "budget": f"{seconds:g} s, {results['steps']['warm']} steps; {where(results)}",
             "metrics": f"on {row['photos']} test photos: {metrics}",
             "license": LICENSE,
         }
         path = self.out / "weights" / "photos.safetensors"
-        shipped = with_louder_end(self.generator("warm"), results["k"][SHIPPED])
-        save_generator(path, shipped, **card)
+        save_generator(path, self.networks(results["k"])[SHIPPED], **card)
         write_json(path.with_suffix(".json"), card)
 
     def generator(self, name: str) -> nn.Module:
         """The trained generator of a run."""
         return load_generator(self.runs / name / "generator.safetensors")
+
+    def networks(self, factors: dict[str, float]) -> dict[str, nn.Module]:
+        """Everybody who is tested: what was trained, and two of them made louder."""
+        networks = {name: self.generator(name) for name in CONFIGS}
+        shipped = with_louder_end(networks["warm"], factors[SHIPPED])
+        return networks | {SHIPPED: shipped, RIVAL: Louder(networks["l1"], factors[RIVAL])}
 
 
 class Photos(NamedTuple):
@@ -268,6 +292,18 @@ def rows_of(values: dict[str, dict[str, Tensor]], mask: Tensor) -> dict[str, dic
     return rows
 
 
+def conditions(results: dict) -> str:
+    """How the content of photo_weights.json was measured, in a few sentences."""
+    rows, factors, size = results["sets"]["all"], results["k"], results["size"]
+    return (
+        f"Each network learned from the same {results['learned_from']:,} photos of {size}×{size} "
+        f"pixels for {results['seconds']:,g} seconds ({where(results)}), and was tested on "
+        f"{rows[SHIPPED]['photos']} others: mean ± half of the 95% interval over photos. "
+        f"`{SHIPPED}` is `warm` with its last layer × {factors[SHIPPED]:.2f}; `{RIVAL}` is `l1` "
+        f"with its colors × {factors[RIVAL]:.2f}, as colorful on validation photos."
+    )
+
+
 def weights_table(results: dict, chosen: str = "all", style: str = "github") -> str:
     """The content of photo_weights.json as a table: mean ± half of the 95% interval.
 
@@ -308,6 +344,25 @@ def draw_beside_rival(results: dict) -> Figure:
     panels[1].invert_yaxis()  # in both panels up is nearer to the truth
     panels[0].legend()
     return figure
+
+
+def draw_examples(networks: dict[str, Colorizer]) -> Image.Image:
+    """Photos of scikit-image, which nobody has learned from: gray, colored at full size, real.
+
+    Args:
+        networks: name -> generator trained at `SIZE`.
+    """
+    photos = [Image.fromarray(getattr(skimage_data, name)()) for name in EXAMPLES]
+    painters = {"gray": gray_baseline} | networks
+    rows = {
+        name: [colorize(each, photo, SIZE) for photo in photos] for name, each in painters.items()
+    }
+    rows["real"] = photos
+    square = {
+        name: torch.stack([to_tensor(ImageOps.fit(picture, (256, 256))) for picture in pictures])
+        for name, pictures in rows.items()
+    }
+    return draw_rows(square, scale=1)
 
 
 if __name__ == "__main__":
