@@ -26,7 +26,7 @@ from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.split import read_split, split_by_photo, write_split
 from colorlib.train import TrainingError, is_out_of_memory, train
 
-WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "scenes.safetensors"
+WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "photos.safetensors"
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
 VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # share of the training photos, photos
 WORTH_HOLDING_BACK = 100  # training photos; of fewer none can be spared

@@ -102,8 +102,9 @@ def colorfulness(rgb: Tensor) -> Tensor:
     """
     red, green, blue = (255 * to_unit(rgb)).flatten(2).unbind(dim=1)  # (B, H·W) each
     opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, B, H·W)
-    spread = opponents.var(dim=2, correction=0).sum(dim=0).sqrt()
-    offset = opponents.mean(dim=2).square().sum(dim=0).sqrt()
+    # whoever learns by it needs finite slopes, and the root at 0, where all is gray, has none
+    spread = opponents.var(dim=2, correction=0).sum(dim=0).clamp(min=1e-12).sqrt()
+    offset = opponents.mean(dim=2).square().sum(dim=0).clamp(min=1e-12).sqrt()
     return spread + 0.3 * offset
 
 

@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from colorlib.color import L_ab_to_rgb
+from colorlib.evaluate import colorfulness
+
 
 def bce_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     """Binary cross-entropy of D: E softplus(-D(x)) + E softplus(D(G)), halved; log 2 at logits 0.
@@ -81,6 +84,21 @@ OBJECTIVES = {
 }
 
 RECONSTRUCTIONS = {"l1": functional.l1_loss, "l2": functional.mse_loss}
+
+
+def colorfulness_loss(L: Tensor, ab: Tensor) -> Tensor:
+    """How gray pictures look: E(1 - colorfulness / 100), 1 for plain gray.
+
+    A reconstruction loss pulls whatever it is unsure of toward gray; this pulls all of it away,
+    and leaves it to the other losses where color costs least.
+
+    Args:
+        L: (B, 1, H, W).
+        ab: (B, 2, H, W).
+
+    Reference: Kang et al. 2023 (DDColor), with the measure of Hasler and Süsstrunk 2003.
+    """
+    return 1 - colorfulness(L_ab_to_rgb(L, ab)).mean() / 100
 
 
 def gradient_penalty(

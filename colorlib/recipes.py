@@ -3,10 +3,10 @@
 A recipe fixes the objective, the schedule, the optimizer and the kind of discriminator. Generator,
 size, batch and budget are yours to choose: `replace(RECIPES["warm"], size=128, seconds=600)`.
 
-What this package calls *the tutorial* is the recipe that online tutorials on coloring photos with
-a GAN commonly publish: a U-Net of 64 to 1024 channels against a discriminator of the whole
-picture, binary cross-entropy and nothing else. It is here as `tutorial`, with its usual sizes, to
-be measured beside the others.
+What this package calls *the tutorial* is the recipe that some online tutorials on coloring photos
+with a GAN publish: a U-Net of 64 to 1024 channels against a discriminator of the whole picture,
+binary cross-entropy and nothing else. It is here as `tutorial`, with its usual sizes, to be
+measured beside the others.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -40,6 +40,7 @@ class TrainConfig:
     adversarial: Literal["bce", "lsgan", "hinge", "wgan_gp", "none"] = "bce"
     reconstruction: Literal["l1", "l2", "none"] = "l1"
     lambda_reconstruction: float = 60.0  # weight of the reconstruction beside the adversarial loss
+    lambda_colorfulness: float = 0.0  # weight of the colorfulness loss while they play
     lambda_penalty: float = 10.0  # weight of WGAN-GP's penalty, as in the paper
 
     warm_up: float = 0.72  # share of the budget in which G learns the reconstruction alone

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from colorlib import parallel
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import GENERATORS
-from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, gradient_penalty
+from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, gradient_penalty
 from colorlib.recipes import TrainConfig
 
 
@@ -204,8 +204,8 @@ def generator_step(
         fake_ab: G's colors for L with their graph, if they were already computed.
 
     Returns:
-        loss_g and its parts: loss_adversarial, loss_reconstruction. Numbers on the device,
-        detached.
+        loss_g and its parts: loss_adversarial, loss_reconstruction, loss_colorfulness. Numbers on
+        the device, detached.
     """
     config, losses = players.config, {}
     has_adversary = config.adversarial != "none" and not players.is_warming_up
@@ -221,6 +221,10 @@ def generator_step(
             difference = RECONSTRUCTIONS[config.reconstruction](fake_ab.float(), real_ab)
             losses["loss_reconstruction"] = difference.detach()
             loss = loss + (config.lambda_reconstruction if has_adversary else 1.0) * difference
+    if config.lambda_colorfulness and not players.is_warming_up:
+        gray = colorfulness_loss(L, fake_ab.float())  # not in 16 bits: it goes through a conversion
+        losses["loss_colorfulness"] = gray.detach()
+        loss = loss + config.lambda_colorfulness * gray
     learn(players, players.optimizer_g, loss)
     return {"loss_g": loss.detach(), **losses}
 

@@ -133,7 +133,8 @@ class Loop:
         validation: likewise.
     """
 
-    LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
+    LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "loss_colorfulness")
+    LOSSES += ("d_real", "d_fake")
     COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)  # of history.csv
     MEASURED = ("ciede2000", "psnr_ab", "colorfulness", "colorfulness_real")
     LOOK_COLUMNS = ("step", "epoch", "stage", *MEASURED)  # of validation.csv

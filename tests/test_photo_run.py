@@ -10,7 +10,6 @@ from torch import nn
 
 from colorlib.color import rgb_to_L_ab
 from colorlib.evaluate import compare, evaluate, gray_baseline
-from colorlib.files import read_card
 from colorlib.lesson import photo_run
 from colorlib.photos import DecodedPhotos, PhotoFolder, open_data
 from colorlib.recipes import RECIPES
@@ -156,20 +155,6 @@ def test_rows_are_those_of_compare_with_an_interval():
     assert rows["gray"]["ciede2000_interval"] == pytest.approx(interval, rel=1e-4)
     json.dumps(rows, allow_nan=False)
     assert "ciede2000_interval" not in photo_run.measured_rows({}, train, pictures(1))["gray"]
-
-
-def test_the_shipped_weights_are_there(monkeypatch):
-    assert "size" in read_card(photo_run.shipped_weights())
-    asked = []
-
-    def none_of_photos(name):
-        asked.append(name)
-        if "photos" in name:
-            raise FileNotFoundError
-        return Path(name)
-
-    monkeypatch.setattr(photo_run, "course_file", none_of_photos)
-    assert photo_run.shipped_weights().name == "scenes.safetensors" and len(asked) == 2
 
 
 def test_a_label_is_added_below_and_the_picture_stays():

@@ -191,7 +191,7 @@ def test_the_smallest_factor_that_is_loud_enough_is_taken():
     before = FACTORS[FACTORS.index(factor) - 1]
     loud, less = (evaluate(with_louder_end(generator, k), photos) for k in (factor, before))
     assert less["colorfulness"] < share * own["colorfulness_real"] <= loud["colorfulness"]
-    assert loud_enough(generator, photos, 0.0) == 1.0
+    assert loud_enough(generator, photos, 0.0) == 0.5
     assert loud_enough(generator, photos, 99.0) == 3.0
 
 

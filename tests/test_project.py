@@ -164,9 +164,9 @@ def code_lines(path):
     return lines
 
 
-def test_the_core_has_at_most_3080_lines_of_code():
+def test_the_core_has_at_most_3090_lines_of_code():
     sizes = {path.name: len(code_lines(path)) for path in CORE}
-    assert sum(sizes.values()) <= 3080, sizes
+    assert sum(sizes.values()) <= 3090, sizes
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -114,16 +114,12 @@ def fault_of(requirement: Requirement, found: str | None = None) -> str:
 
 def look_at_networks() -> Iterator[Finding]:
     """Look for the trained networks that come with the course."""
-    try:
-        course_file("data/weights/scenes.safetensors")
-        yield Finding("ok", "a network trained on painted scenes")
-    except FileNotFoundError as error:
-        yield Finding("missing", f"the network trained on painted scenes. {error}")
-    try:
-        course_file("data/weights/photos.safetensors")
-        yield Finding("ok", "a network trained on photos")
-    except FileNotFoundError:
-        yield Finding("note", "no network trained on photos yet: real photos get odd colors")
+    for name, seen in {"scenes": "painted scenes", "photos": "photos"}.items():
+        try:
+            course_file(f"data/weights/{name}.safetensors")
+            yield Finding("ok", f"a network trained on {seen}")
+        except FileNotFoundError as error:
+            yield Finding("missing", f"the network trained on {seen}. {error}")
 
 
 def look_at_disk() -> Finding:

@@ -30,7 +30,6 @@ from colorlib.evaluate import (
     evaluate_photos,
     psnr_ab,
 )
-from colorlib.lesson import course_file
 from colorlib.photos import split_by_photo
 from colorlib.recipes import RECIPES, TrainConfig
 from colorlib.steps import Players, train_step
@@ -250,20 +249,12 @@ def measured_rows(
     return rows
 
 
-def shipped_weights() -> Path:
-    """The weights that came with the course: of photos if they are there, else of scenes."""
-    try:
-        return course_file("data/weights/photos.safetensors")
-    except FileNotFoundError:
-        return course_file("data/weights/scenes.safetensors")
-
-
 def label_invented(picture: Image.Image, words: str) -> Image.Image:
     """Put a line of words under a picture, so that nobody takes its colors for a fact."""
     height = max(16, picture.height // 12)
     labeled = ImageOps.expand(picture, (0, 0, 0, height), "white")
     font = ImageFont.load_default(0.7 * height)
-    room = (picture.width - 8) / font.getlength(words)
+    room = (picture.width - 16) / font.getlength(words)  # hinted glyphs may be a little wider
     font = ImageFont.load_default(0.7 * height * min(1.0, room))
     ImageDraw.Draw(labeled).text((4, picture.height), words, fill="black", font=font)
     return labeled

@@ -5,9 +5,9 @@
 Each folder of `--data` is split 5:1 by photo, and all that is tested is tested on the sixths;
 `--more` is for learning alone. Three networks learn from the same photos for the same time:
 
-    warm        L1, then a game beside L1
+    warm        L1; then a game beside L1, with some reward for colorfulness
     l1          its rival, whose chroma is then multiplied by a constant
-    tutorial    what online tutorials publish, at this size
+    tutorial    what some online tutorials publish, at this size
 
 Shipped is `warm` with its last layer multiplied by a constant, so that validation photos come out
 as colorful as is wanted; and the rival's constant is the one that makes it as colorful as that.
@@ -64,8 +64,8 @@ from colorlib.train import train
 SIZE = 64  # pixels
 TWINS = 0.97  # photos more alike than this, see `photo_run.thumbnails`, may be the same one
 VALIDATION, VALIDATION_SEED = 200, 1  # photos; another seed than that of the test photos
-SHARE = 0.62  # of real photos' colorfulness is wanted: three fifths, with some room for chance
-FACTORS = tuple(1 + number / 50 for number in range(101))  # 1.00, 1.02, ..., 3.00
+SHARE = 0.6  # of real photos' colorfulness is wanted
+FACTORS = tuple(number / 50 for number in range(25, 151))  # 0.50, 0.52, ..., 3.00
 SHIPPED, RIVAL, AHEAD = "shipped", "l1 × k", "shipped − l1 × k"
 SHOWN = ("tutorial", "l1", RIVAL, SHIPPED)
 METRICS = ("ciede2000", "psnr_ab", "lpips", "colorfulness")
@@ -75,8 +75,11 @@ EXAMPLES = ("astronaut", "chelsea", "coffee")  # of scikit-image: free to show
 COMMON = {"size": SIZE, "generator_width": 48, "batch": 32, "zoom": 1.25, "weight_decay": 0.01}
 COMMON |= {"precision": "bfloat16", "warm_up_learning_rate": 2e-3}
 # photos are more various than scenes: the game is slower, and D sees the whole of a small picture
-GAME = {"learning_rate": 5e-4, "d_learning_rate": 1e-3, "d_head_start": 0.05}
-GAME |= {"discriminator_width": 24, "discriminator_layers": 3, "lambda_reconstruction": 200.0}
+GAME = {"learning_rate": 5e-4, "d_learning_rate": 1e-3, "warm_up": 0.8, "d_head_start": 0.05}
+GAME |= {"discriminator_width": 24, "discriminator_layers": 3}
+# a game at 64 pixels pays for its colors with distance from the truth, the more the louder it is:
+# so here most of the color is asked for by the colorfulness loss, and the critic whispers
+GAME |= {"lambda_reconstruction": 2000.0, "lambda_colorfulness": 60.0}
 CONFIGS = {
     "warm": replace(RECIPES["warm"], **COMMON, **GAME),
     "l1": replace(RECIPES["l1"], **COMMON),
@@ -93,7 +96,7 @@ class PhotoWeights:
     """Folders of photos; a sixth of each is for the test."""
     more: tuple[Path, ...] = ()
     """Folders of photos to learn from alone."""
-    seconds: float = 3600.0
+    seconds: float = 1800.0
     """How long each network trains."""
     seed: int = 0
     """Of the training; the split is always the same."""
@@ -359,7 +362,7 @@ def draw_examples(networks: dict[str, Colorizer]) -> Image.Image:
     }
     rows["real"] = photos
     square = {
-        name: torch.stack([to_tensor(ImageOps.fit(picture, (256, 256))) for picture in pictures])
+        name: torch.stack([to_tensor(ImageOps.fit(picture, (192, 192))) for picture in pictures])
         for name, pictures in rows.items()
     }
     return draw_rows(square, scale=1)
