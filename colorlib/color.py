@@ -1,4 +1,4 @@
-"""RGB, YUV, HSV and CIE Lab on tensors of pictures, and the scale the networks use.
+"""RGB, YUV, HSV and CIE Lab on tensors of pictures, colorfulness, the scale the networks use.
 
 From the bytes of a photo to Lab it takes four steps:
 
@@ -288,6 +288,22 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
     hue = (sixths / 6) % 1
     hue = torch.where(hue < 1, hue, 0)  # just below 0 has been rounded up to 1
     return torch.stack([hue, spread / torch.where(value > 0, value, 1), value], dim=-3)
+
+
+def colorfulness(rgb: Tensor) -> Tensor:
+    """How colorful a picture looks: gray 0, moderately 33, quite 59, extremely 109.
+
+    With rg = R - G and yb = (R + G)/2 - B on the scale 0..255, it is
+    sqrt(σ²(rg) + σ²(yb)) + 0.3 sqrt(μ²(rg) + μ²(yb)). It knows no truth: blue grass scores high.
+
+    Reference: Hasler and Süsstrunk 2003, metric M(3).
+    """
+    red, green, blue = (255 * to_unit(rgb)).flatten(2).unbind(dim=1)  # (B, H·W) each
+    opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, B, H·W)
+    # whoever learns by it needs finite slopes, and the root at 0, where all is gray, has none
+    spread = opponents.var(dim=2, correction=0).sum(dim=0).clamp(min=1e-12).sqrt()
+    offset = opponents.mean(dim=2).square().sum(dim=0).clamp(min=1e-12).sqrt()
+    return spread + 0.3 * offset
 
 
 def to_unit(picture: Tensor) -> Tensor:

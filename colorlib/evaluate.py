@@ -28,7 +28,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from colorlib.color import L_ab_to_rgb, rgb_to_L_ab, rgb_to_lab, to_unit
+from colorlib.color import L_ab_to_rgb, colorfulness, rgb_to_L_ab, rgb_to_lab, to_unit
 from colorlib.files import atomic_write, load_generator, write_json
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 
@@ -90,22 +90,6 @@ def ciede2000(predicted: Tensor, real: Tensor) -> Tensor:
         lambda *pair: deltaE_ciede2000(*pair, channel_axis=0).mean(),
         *map(rgb_to_lab, _as_pair(predicted, real)),
     )
-
-
-def colorfulness(rgb: Tensor) -> Tensor:
-    """How colorful a picture looks: gray 0, moderately 33, quite 59, extremely 109.
-
-    With rg = R - G and yb = (R + G)/2 - B on the scale 0..255, it is
-    sqrt(σ²(rg) + σ²(yb)) + 0.3 sqrt(μ²(rg) + μ²(yb)). It knows no truth: blue grass scores high.
-
-    Reference: Hasler and Süsstrunk 2003, metric M(3).
-    """
-    red, green, blue = (255 * to_unit(rgb)).flatten(2).unbind(dim=1)  # (B, H·W) each
-    opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, B, H·W)
-    # whoever learns by it needs finite slopes, and the root at 0, where all is gray, has none
-    spread = opponents.var(dim=2, correction=0).sum(dim=0).clamp(min=1e-12).sqrt()
-    offset = opponents.mean(dim=2).square().sum(dim=0).clamp(min=1e-12).sqrt()
-    return spread + 0.3 * offset
 
 
 def committed(predicted: Tensor, labels: Tensor) -> float:

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colorlib.color import L_ab_to_rgb
-from colorlib.evaluate import colorfulness
+from colorlib.color import L_ab_to_rgb, colorfulness
 
 
 def bce_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
-from colorlib.evaluate import colorfulness
+from colorlib.color import L_ab_to_rgb, colorfulness, rgb_to_L_ab
 from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, gradient_penalty
 
 ZERO = torch.zeros(3, 1, 2, 2)
