@@ -130,7 +130,9 @@ def test_a_figure_shows_the_curve_and_who_is_to_be_compared_with_it(made):
 def test_the_readme_says_what_was_measured_and_how(made):
     results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
     page = made.readme.read_text("utf-8")
-    assert weights_table(results) in page
+    for chosen in ("all", "cats", "cups"):
+        assert weights_table(results, chosen) in page
+    assert page.count("<details>") == page.count("</details>") == 2
     learned = len(made.open_photos().learning)
     assert f"the same {learned} photos of 64×64 pixels for 0.3 seconds" in page
     assert "tested on 4 others" in page and f"× {results['k'][SHIPPED]:.2f};" in page

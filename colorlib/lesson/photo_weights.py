@@ -68,7 +68,7 @@ SHARE = 0.6  # of real photos' colorfulness is wanted
 FACTORS = tuple(number / 50 for number in range(25, 151))  # 0.50, 0.52, ..., 3.00
 SHIPPED, RIVAL, AHEAD = "shipped", "l1 × k", "shipped − l1 × k"
 SHOWN = ("tutorial", "l1", RIVAL, SHIPPED)
-METRICS = ("ciede2000", "psnr_ab", "lpips", "colorfulness")
+METRICS = {"ciede2000": 2, "psnr_ab": 2, "lpips": 3, "colorfulness": 1}  # digits after the point
 EXAMPLES = ("astronaut", "chelsea", "coffee")  # of scikit-image: free to show
 # what `warm` and `l1` have in common beside the photos: a wider network than on scenes, slower and
 # in larger batches; zoom and weight decay, so that it learns less by heart
@@ -121,7 +121,7 @@ class PhotoWeights:
         results = self.facts(photos) | self.test(photos)
         write_json(self.out / "results" / "photo_weights.json", results)
         self.ship(results)
-        put_between(self.readme, "photos", f"{conditions(results)}\n\n{weights_table(results)}")
+        put_between(self.readme, "photos", results_page(results))
         networks = self.networks(results["k"])
         picture = draw_examples({name: networks[name] for name in SHOWN})
         write_picture(self.out / "results" / "photo_weights.png", picture)
@@ -318,13 +318,28 @@ def weights_table(results: dict, chosen: str = "all", style: str = "github") -> 
     rows = results["sets"][chosen]
     metrics = [metric for metric in METRICS if metric in rows["warm"]]
     lines = [
-        [name, *(f"{row[m]:.3g} ± {row[f'{m}_interval']:.2g}" for m in metrics)]
-        for name, row in rows.items()
+        [name, *(with_interval(row, metric) for metric in metrics)] for name, row in rows.items()
     ]
-    real = f"{rows['warm']['colorfulness_real']:.3g}"
+    real = f"{rows['warm']['colorfulness_real']:.1f}"
     lines.append(["real", *("" for _ in metrics[:-1]), real])
     headers = ["", *(COLUMNS[metric] for metric in metrics)]
     return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
+
+
+def results_page(results: dict) -> str:
+    """The content of photo_weights.json as markdown; each folder's own table is folded."""
+    tables = [weights_table(results)]
+    for name in list(results["sets"])[1:]:
+        count = results["sets"][name][SHIPPED]["photos"]
+        summary = f"<summary>The {count} photos of <code>{name}</code> alone</summary>"
+        tables.append(f"<details>{summary}\n\n{weights_table(results, name)}\n\n</details>")
+    return "\n\n".join([conditions(results), *tables])
+
+
+def with_interval(row: dict[str, float], metric: str) -> str:
+    """A measured mean ± half of its interval, with as many digits as its metric deserves."""
+    digits = METRICS[metric]
+    return f"{row[metric]:.{digits}f} ± {row[f'{metric}_interval']:.{digits}f}"
 
 
 def draw_beside_rival(results: dict) -> Figure:
