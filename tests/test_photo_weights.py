@@ -135,6 +135,7 @@ def test_the_readme_says_what_was_measured_and_how(made):
     assert page.count("<details>") == page.count("</details>") == 2
     learned = len(made.open_photos().learning)
     assert f"the same {learned} photos of 64×64 pixels for 0.3 seconds" in page
+    assert f"{results['steps']['l1']} steps (`l1`)" in page
     assert "tested on 4 others" in page and f"× {results['k'][SHIPPED]:.2f};" in page
 
 

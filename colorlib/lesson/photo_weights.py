@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import matplotlib.pyplot as plt
 import torch
@@ -73,7 +73,7 @@ EXAMPLES = ("astronaut", "chelsea", "coffee")  # of scikit-image: free to show
 # what `warm` and `l1` have in common beside the photos: a wider network than on scenes, slower and
 # in larger batches; zoom and weight decay, so that it learns less by heart
 COMMON = {"size": SIZE, "generator_width": 48, "batch": 32, "zoom": 1.25, "weight_decay": 0.01}
-COMMON |= {"precision": "bfloat16", "warm_up_learning_rate": 2e-3}
+COMMON |= {"warm_up_learning_rate": 2e-3}
 # photos are more various than scenes: the game is slower, and D sees the whole of a small picture
 GAME = {"learning_rate": 5e-4, "d_learning_rate": 1e-3, "warm_up": 0.8, "d_head_start": 0.05}
 GAME |= {"discriminator_width": 24, "discriminator_layers": 3}
@@ -100,6 +100,9 @@ class PhotoWeights:
     """How long each network trains."""
     seed: int = 0
     """Of the training; the split is always the same."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What to compute in. bfloat16 is quicker on a CPU that has instructions for it, and many times
+    slower on one that has none."""
     runs: Path = ROOT / "runs" / "photo-weights"
     """Where the runs' folders lie."""
     cache: Path | None = CACHE
@@ -131,6 +134,7 @@ class PhotoWeights:
         """What is trained, by name."""
         data = " + ".join(folder.name for folder in (*self.data, *self.more))
         own = {"data": data, "seconds": self.seconds, "seed": self.seed}
+        own |= {"precision": self.precision}
         return {name: replace(config, **own) for name, config in CONFIGS.items()}
 
     def open_photos(self) -> "Photos":
@@ -298,10 +302,11 @@ def rows_of(values: dict[str, dict[str, Tensor]], mask: Tensor) -> dict[str, dic
 def conditions(results: dict) -> str:
     """How the content of photo_weights.json was measured, in a few sentences."""
     rows, factors, size = results["sets"]["all"], results["k"], results["size"]
+    steps = ", ".join(f"{count:,} steps (`{name}`)" for name, count in results["steps"].items())
     return (
         f"Each network learned from the same {results['learned_from']:,} photos of {size}×{size} "
-        f"pixels for {results['seconds']:,g} seconds ({where(results)}), and was tested on "
-        f"{rows[SHIPPED]['photos']} others: mean ± half of the 95% interval over photos. "
+        f"pixels for {results['seconds']:,g} seconds ({where(results)}): {steps}. It was tested on "
+        f"{rows[SHIPPED]['photos']:,} others: mean ± half of the 95% interval over photos. "
         f"`{SHIPPED}` is `warm` with its last layer × {factors[SHIPPED]:.2f}; `{RIVAL}` is `l1` "
         f"with its colors × {factors[RIVAL]:.2f}, as colorful on validation photos."
     )
