@@ -146,7 +146,7 @@ def test_examples_are_shown_gray_as_each_has_colored_them_and_real(made):
     left = sheet.width - 3 * 196
     cells = np.asarray(sheet)[:, left:].reshape(3, 196, 3, 196, 3)[:, :192, :, :192]
     np.testing.assert_array_equal(cells[0], cells[1])
-    assert np.ptp(cells[0].astype(int), axis=-1).max() <= 1, "gray is not gray"
+    assert np.ptp(cells[0].astype(int), axis=-1).max() <= 3, "gray is not gray"  # rounded twice
     for column, name in enumerate(("astronaut", "chelsea", "coffee")):
         real = ImageOps.fit(Image.fromarray(getattr(data, name)()), (192, 192))
         np.testing.assert_array_equal(cells[2, :, column], real)
