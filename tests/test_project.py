@@ -164,6 +164,11 @@ def code_lines(path):
     return lines
 
 
+def test_no_result_is_larger_than_1_mb():
+    results = [path for path in (ROOT / "data" / "results").rglob("*") if path.is_file()]
+    assert results and {path.name for path in results if path.stat().st_size > 1e6} == set()
+
+
 def test_the_core_has_at_most_3090_lines_of_code():
     sizes = {path.name: len(code_lines(path)) for path in CORE}
     assert sum(sizes.values()) <= 3090, sizes

@@ -382,7 +382,7 @@ def draw_examples(networks: dict[str, Colorizer]) -> Image.Image:
     }
     rows["real"] = photos
     square = {
-        name: torch.stack([to_tensor(ImageOps.fit(picture, (192, 192))) for picture in pictures])
+        name: torch.stack([to_tensor(ImageOps.fit(picture, (160, 160))) for picture in pictures])
         for name, pictures in rows.items()
     }
     return draw_rows(square, scale=1)
