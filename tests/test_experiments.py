@@ -115,7 +115,7 @@ def test_without_results_there_are_none(monkeypatch, tmp_path):
     def missing(name):
         raise FileNotFoundError(name)
 
-    monkeypatch.setattr(experiments, "course_file", missing)
+    monkeypatch.setattr("colorlib.lesson.course_file", missing)
     assert experiments.read_results() is None
 
 

@@ -17,6 +17,7 @@ recordings  runs that went wrong on purpose, for lesson 07
 The other modules belong to one lesson each and say so in their first line.
 """
 
+import json
 from pathlib import Path
 from tempfile import TemporaryFile, mkdtemp
 
@@ -45,6 +46,15 @@ def course_file(name: str) -> Path:
         f"{name} is not in the course's folder. Open the notebook from its place in the course, "
         "or download the course again: part of it is missing."
     )
+
+
+def course_results(name: str) -> dict:
+    """What a measurement has written into data/results: "scenes", "brown", "photos" ...
+
+    Raises:
+        FileNotFoundError: it is not in the course.
+    """
+    return json.loads(course_file(f"data/results/{name}.json").read_text("utf-8"))
 
 
 def writable(folder: Path) -> Path:

@@ -5,7 +5,6 @@ that a network gives to balloons tells what its loss asks for. `make recipes` me
 functions of the first half, and keeps it in `data/results/`; the lesson reads it with the others.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -29,7 +28,7 @@ from colorlib.evaluate import (
     to_image,
 )
 from colorlib.files import atomic_write
-from colorlib.lesson import course_file
+from colorlib.lesson import course_file, course_results
 from colorlib.recipes import RECIPES
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 
@@ -170,17 +169,12 @@ def from_lines(lines: Sequence[str]) -> Tensor:
     return torch.tensor([[int(count) for count in line.split()] for line in lines])
 
 
-def read_results(name: str) -> dict:
-    """What `make recipes` has written: "scenes" or "brown"."""
-    return json.loads(course_file(f"data/results/{name}.json").read_text("utf-8"))
-
-
 def read_sweep() -> list[dict]:
     """The rows of `warm` with each recorded λ and seed, the recipe's own λ among them; sorted."""
-    rows = read_results("brown")["lambdas"]
+    rows = course_results("brown")["lambdas"]
     seeds = {row["seed"] for row in rows}
     usual = {"lambda": RECIPES["warm"].lambda_reconstruction}
-    runs = read_results("scenes")["runs"]
+    runs = course_results("scenes")["runs"]
     rows += [run | usual for run in runs if run["recipe"] == "warm" and run["seed"] in seeds]
     return sorted(rows, key=lambda row: (row["lambda"], row["seed"]))
 

@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from colorlib.evaluate import COLUMNS
 from colorlib.files import read_config, read_history, write_json
-from colorlib.lesson import ROOT, course_file
+from colorlib.lesson import ROOT, course_results
 from colorlib.lesson.notebooks import environment
 from colorlib.lesson.recipes import spread
 
@@ -137,7 +137,7 @@ def read_run(folder: Path) -> dict:
 def read_results() -> dict | None:
     """What `make experiments` has written, or None if it is not there."""
     try:
-        return json.loads(course_file("data/results/photos.json").read_text("utf-8"))
+        return course_results("photos")
     except FileNotFoundError:
         return None
 
