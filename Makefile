@@ -7,7 +7,7 @@ INSTALL := -c constraints.txt -e ".[course,test]"
 INSTALL_SITE := -c constraints.txt -e ".[course,test,site]"
 COURSE := runs/course
 OLDEST := build/oldest
-# Options of colorlib.lesson.experiments: make experiments EXPERIMENTS="--data my_photos --epochs 5"
+# Options of tools.experiments: make experiments EXPERIMENTS="--data my_photos --epochs 5"
 EXPERIMENTS ?=
 
 # The kernel is .venv's own, also where another one is registered under the same name.
@@ -70,13 +70,13 @@ lint: .venv/.installed ## Check style and format
 
 notebooks: .venv/.installed ## Execute every notebook in place (laptop profile), to be committed
 	@echo "==> Executing every notebook in place (laptop profile)"
-	@$(BIN)/python -m colorlib.lesson.notebooks execute
+	@$(BIN)/python -m tools.notebooks execute
 
 student: .venv/.installed ## Derive the copies without solutions into build/student/
-	@$(BIN)/python -m colorlib.lesson.notebooks student
+	@$(BIN)/python -m tools.notebooks student
 
 class: .venv/.installed ## Build the class kit: teacher's guide, plan, answers, quiz, project, glossary
-	@$(BIN)/python -m colorlib.lesson.class_kit
+	@$(BIN)/python -m tools.class_kit
 
 # Only the web pages need Sphinx, so only `make site` installs it.
 .venv/.site: .venv/.installed
@@ -87,22 +87,22 @@ class: .venv/.installed ## Build the class kit: teacher's guide, plan, answers, 
 
 site: .venv/.site ## Build the web pages into build/site/ from the notebooks as committed
 	@echo "==> Building the web pages"
-	@$(BIN)/python -m colorlib.lesson.site
+	@$(BIN)/python -m tools.site
 
 publish: .venv/.installed ## Stamp the address on GitHub into every file: make publish REPO=owner/name
-	@$(BIN)/python -m colorlib.lesson.publish # make exports REPO
+	@$(BIN)/python -m tools.publish # make exports REPO
 
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"
-	@$(BIN)/python -m colorlib.lesson.recipes
+	@$(BIN)/python -m tools.recipes
 
 experiments: .venv/.installed ## Train on photos through lesson 10; writes data/results/photos.json (a GPU, hours)
 	@echo "==> Training on photos: recipes, seeds and data sets, what is not done yet"
-	@$(BIN)/python -m colorlib.lesson.experiments $(EXPERIMENTS)
+	@$(BIN)/python -m tools.experiments $(EXPERIMENTS)
 
 bench: .venv/.installed ## Measure the naive way of training against ours on this device (minutes)
 	@echo "==> The naive way against ours, one change at a time; leave the machine alone meanwhile"
-	@$(BIN)/python -m colorlib bench
+	@$(BIN)/python -m tools.bench
 
 trust: .venv/.installed ## Kill a run 50 times, give 10,000 broken files to each reader (long)
 	@echo "==> The long versions of the fault tests"

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from colorlib import parallel
 from colorlib.color import rgb_to_L_ab
-from colorlib.recipes import TrainConfig
+from colorlib.config import TrainConfig
 
 KEEP_ON_DEVICE = 2**31  # bytes of L and ab that may be converted once and kept
 SHARE_OF_MEMORY = 1 / 4  # of a GPU's that is free, which photos may take as bytes

@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from colorlib.files import atomic_write, write_text
+from colorlib.runs import atomic_write, write_text
 
 
 def cached(path: Path, key: dict, make: Callable[[BinaryIO], dict]) -> tuple[np.ndarray, dict]:

@@ -1,4 +1,4 @@
-"""The command line: `colorlib train | evaluate | colorize | show | download | bench`."""
+"""The command line: `colorlib train | evaluate | colorize | show | download`."""
 
 import argparse
 import json
@@ -15,18 +15,16 @@ from torch.utils.data import Dataset
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from colorlib import parallel
-from colorlib.bench import Bench
-from colorlib.colorize import colorize
+from colorlib.coloring import colorize
+from colorlib.config import RECIPES, TrainConfig
 from colorlib.decode import PhotoError
 from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
-from colorlib.evaluate import evaluate_run, results_table, write_picture
-from colorlib.files import RunError, hold, load_generator, read_card, read_config
+from colorlib.metrics import evaluate_run, results_table, write_picture
 from colorlib.photos import CACHE, count_reasons, open_data, write_left_out
-from colorlib.recipes import RECIPES, TrainConfig
+from colorlib.runs import RunError, hold, load_generator, read_card, read_config
 from colorlib.split import read_split, split_by_photo, write_split
-from colorlib.train import TrainingError, is_out_of_memory, train
+from colorlib.training import TrainingError, is_out_of_memory, train
 
-WEIGHTS = Path(__file__).parents[1] / "data" / "weights" / "photos.safetensors"
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
 VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # share of the training photos, photos
 WORTH_HOLDING_BACK = 100  # training photos; of fewer none can be spared
@@ -121,8 +119,8 @@ class Colorize:
 
     photos: Positional[tuple[Path, ...]] = ()
     """Photos of any size and kind; of color photos only the lightness is used."""
-    weights: Path = WEIGHTS
-    """The generator.safetensors of a run, or weights that came with the course."""
+    weights: str = "photos"
+    """The generator.safetensors of a run, or photos or scenes: weights that come with colorlib."""
     size: int | None = None
     """Pixels at which the network looks at the photo; by default the size it was trained at."""
     out: Path = Path("colored")
@@ -312,7 +310,6 @@ def main(arguments: list[str] | None = None) -> None:
             | Annotated[Colorize, subcommand("colorize")]
             | Annotated[Show, subcommand("show")]
             | Annotated[Download, subcommand("download")]
-            | Annotated[Bench, subcommand("bench")]
         )
         about = "Color black-and-white photographs with a conditional GAN."
         options = {"args": arguments, "config": (OmitSubcommandPrefixes,)}

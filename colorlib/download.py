@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 
 from tqdm.auto import tqdm
 
-from colorlib.files import explain_full_disk, hold, move, write_text
+from colorlib.runs import explain_full_disk, hold, move, write_text
 
 DUTS_SITE = "http://saliencydetection.net/duts/download"
 TERMS = """\

@@ -33,7 +33,7 @@ from tqdm.auto import tqdm
 from colorlib import decode
 from colorlib.cache import cached
 from colorlib.decode import PhotoError, fit_photo, read_photo
-from colorlib.files import write_text
+from colorlib.runs import write_text
 from colorlib.scenes import SceneDataset
 from colorlib.split import read_split, split_by_photo, write_split
 

@@ -9,7 +9,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 
-from colorlib.files import write_text
+from colorlib.runs import write_text
 
 
 def split_by_photo(

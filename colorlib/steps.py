@@ -2,7 +2,7 @@
 
 Hold G and train D: the photo's own colors are to be called real (label 1), G's fake (label 0).
 Hold D and train G: its colors are to be called real, and to be near the photo's own if there is a
-reconstruction loss. The loop around these steps is in `colorlib.train`.
+reconstruction loss. The loop around these steps is in `colorlib.training`.
 """
 
 import math
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from colorlib import parallel
+from colorlib.config import TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import GENERATORS
 from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, gradient_penalty
-from colorlib.recipes import TrainConfig
 
 
 class Players:

@@ -1,4 +1,4 @@
-"""How Sphinx makes the web pages; `make site` calls it through colorlib/lesson/site.py."""
+"""How Sphinx makes the web pages; `make site` calls it through tools/site.py."""
 
 import re
 

@@ -1,0 +1,491 @@
+"""How good is it: metrics, the baselines to beat, and pictures side by side.
+
+No single number tells a good coloring: PSNR and CIEDE2000 reward cautious brown, colorfulness
+rewards any paint at all. So each colorizer, network or baseline, gets the same row of metrics, and
+the row is read beside the pictures.
+
+A colorizer is any callable from L (B, 1, H, W) to ab (B, 2, H, W), scaled as in `colorlib.color`.
+A data set is anything with a length that yields uint8 rgb (3, H, W), all of one size. A metric
+takes batches of rgb (B, 3, H, W), float 0..1 or uint8, and returns one value a photo, (B,); it
+raises ValueError where predicted and real are no batches of one shape.
+"""
+
+import shutil
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+from skimage.color import deltaE_ciede2000
+from skimage.metrics import structural_similarity
+from tabulate import tabulate
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from colorlib.color import L_ab_to_rgb, colorfulness, rgb_to_L_ab, rgb_to_lab, to_unit
+from colorlib.runs import atomic_write, load_generator, write_json
+from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
+
+Colorizer = Callable[[Tensor], Tensor]
+
+COMMITTED_DISTANCE = 25.0  # in the (a*, b*) plane, where the two paints lie 126 apart
+DOWNLOAD_TIMEOUT = 10.0  # seconds without an answer until a download is given up
+
+
+class MetricUnavailable(RuntimeError):  # noqa: N818 (nobody made an error)
+    """A metric that cannot be had on this machine; the message says why and what to do."""
+
+
+# --- metrics ---
+
+
+def psnr_rgb(predicted: Tensor, real: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of the pictures in dB; higher is closer, infinite where equal.
+
+    10 log10(peak² / mean squared error), peak 1. Both pictures have the same L*, so that even
+    plain gray scores well: compare with the baselines.
+    """
+    return _psnr(*_as_pair(predicted, real), peak=1.0)
+
+
+def psnr_ab(predicted_ab: Tensor, real_ab: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of the chroma alone in dB, of scaled ab (B, 2, H, W).
+
+    As ab spans -1..1, the peak is 2.
+    """
+    return _psnr(*_as_pair(predicted_ab, real_ab), peak=2.0)
+
+
+def _psnr(predicted: Tensor, real: Tensor, peak: float) -> Tensor:
+    error = (predicted - real).square().flatten(1).mean(dim=1)
+    return 10 * torch.log10(peak**2 / error)
+
+
+def ssim(predicted: Tensor, real: Tensor) -> Tensor:
+    """Structural similarity, at most 1; higher is closer. Pictures of at least 11×11 pixels.
+
+    It mostly sees edges and texture, and these come with L*: expect high values for any colors.
+
+    Reference: Wang et al. 2004, with their Gaussian window of deviation 1.5, a channel at a time.
+    """
+    as_published = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return _photo_by_photo(
+        lambda *pair: structural_similarity(*pair, channel_axis=0, data_range=1.0, **as_published),
+        *_as_pair(predicted, real),
+    )
+
+
+def ciede2000(predicted: Tensor, real: Tensor) -> Tensor:
+    """Mean color difference ΔE00 over the pixels; lower is closer, 1 is just visible.
+
+    Reference: Sharma, Wu and Dalal 2005.
+    """
+    return _photo_by_photo(
+        lambda *pair: deltaE_ciede2000(*pair, channel_axis=0).mean(),
+        *map(rgb_to_lab, _as_pair(predicted, real)),
+    )
+
+
+def committed(predicted: Tensor, labels: Tensor) -> float:
+    """Share of the balloons' pixels that are painted decidedly red or decidedly blue.
+
+    A scene's balloon is red or blue by the toss of a coin. Who hedges paints the mean of the two,
+    a mauve that no balloon ever has; who commits is within 25 of one of them in (a*, b*).
+
+    Args:
+        predicted: rgb of rendered scenes, (B, 3, H, W), float 0..1 or uint8.
+        labels: their label maps, (B, H, W).
+
+    Returns:
+        The share over all balloon pixels of the batch, 0..1; NaN if there are none.
+
+    Raises:
+        ValueError: the label maps do not fit the pictures.
+    """
+    hits, pixels = _balloon_pixels(predicted, labels)
+    return (hits.sum() / pixels.sum()).item()
+
+
+def _balloon_pixels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Count the committed and all balloon pixels of each picture, (B,) each."""
+    ab = rgb_to_lab(rgb)[:, 1:]
+    if labels.shape != ab[:, 0].shape:
+        expected, got = tuple(ab[:, 0].shape), tuple(labels.shape)
+        raise ValueError(f"expected label maps {expected}, one for each picture, got {got}")
+    paints = ab.new_tensor([BALLOON_RED_AB, BALLOON_BLUE_AB])[:, :, None, None]
+    is_near = (ab[:, None] - paints).norm(dim=2).amin(dim=1) <= COMMITTED_DISTANCE  # (B, H, W)
+    is_balloon = labels.to(ab.device) == LABELS.index("balloon")
+    return (is_near & is_balloon).sum(dim=(1, 2)), is_balloon.sum(dim=(1, 2))
+
+
+def lpips(predicted: Tensor, real: Tensor) -> Tensor:
+    """Learned perceptual distance (AlexNet); lower is closer. Pictures of at least 32×32 pixels.
+
+    Raises:
+        MetricUnavailable: the network's weights are not here and cannot be downloaded.
+
+    Reference: Zhang et al. 2018.
+    """
+    predicted, real = _as_pair(predicted, real)
+    with torch.no_grad():
+        return _lpips_network().to(real.device)(predicted, real, normalize=True).reshape(-1)
+
+
+@cache
+def _lpips_network() -> nn.Module:
+    # imported here: it takes longer than the rest of colorlib together
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+    from torchvision.models import AlexNet_Weights
+
+    # for a moment in the whole process: torch.hub sets none, and would wait for minutes
+    usual_timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        return LearnedPerceptualImagePatchSimilarity("alex").net
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        raise MetricUnavailable(
+            f"LPIPS is not available: the weights of its AlexNet could not be loaded ({error}). "
+            f"Connect to the internet once (233 MB), or download {AlexNet_Weights.DEFAULT.url} "
+            f"elsewhere and put it into {Path(torch.hub.get_dir(), 'checkpoints')}, in place of a "
+            "broken one if there is one. All other metrics do without."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(usual_timeout)
+
+
+def _as_pair(predicted: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    if predicted.ndim != 4 or predicted.shape != real.shape:
+        shapes = f"{tuple(predicted.shape)} and {tuple(real.shape)}"
+        raise ValueError(f"expected two batches (B, C, H, W) of one shape, got {shapes}")
+    return to_unit(predicted), to_unit(real)
+
+
+def _photo_by_photo(metric: Callable, predicted: Tensor, real: Tensor) -> Tensor:
+    """Apply a metric of NumPy arrays to each pair of photos."""
+    pairs = zip(predicted.cpu().numpy(), real.cpu().numpy())
+    return torch.tensor([float(metric(*pair)) for pair in pairs], device=predicted.device)
+
+
+# --- baselines ---
+
+
+def gray_baseline(L: Tensor) -> Tensor:
+    """No color at all: ab = 0, (B, 2, H, W)."""
+    return torch.cat([torch.zeros_like(L)] * 2, dim=-3)
+
+
+class LookupByL:
+    """The mean chroma of the training pixels of the same L*, from a table.
+
+    The best that can be done from a pixel's own lightness, without a look at its neighbors.
+
+    Args:
+        bins: how many steps of L* to tell apart; the default is one for each unit.
+    """
+
+    def __init__(self, bins: int = 100):
+        self.bins = bins
+        self.table = None
+
+    def fit(self, dataset: Dataset) -> "LookupByL":
+        """Fill the table from a training set, and return self; an empty bin takes the nearest."""
+        sums = torch.zeros(3, self.bins, dtype=torch.float64)  # of a, of b, number of pixels
+        for rgb in _batches(dataset):
+            L, ab = rgb_to_L_ab(rgb)
+            values = torch.cat([ab, torch.ones_like(L)], dim=1)  # (B, 3, H, W): a, b, and 1
+            values = values.movedim(1, 0).flatten(1).double()  # (3, pixels)
+            bins = self._bins_of(L).flatten()  # (pixels,)
+            sums += torch.stack([torch.bincount(bins, row, self.bins) for row in values])
+        filled = sums[2].nonzero()[:, 0]
+        nearest = filled[(torch.arange(self.bins)[:, None] - filled).abs().argmin(dim=1)]
+        self.table = (sums[:2] / sums[2])[:, nearest]  # (2, bins)
+        return self
+
+    def __call__(self, L: Tensor) -> Tensor:
+        """Look up ab (B, 2, H, W) for L (B, 1, H, W); RuntimeError before `fit`."""
+        if self.table is None:
+            raise RuntimeError(f"{type(self).__name__} knows no colors yet: call fit(data) first")
+        return self.table.to(L)[:, self._bins_of(L).squeeze(-3)].movedim(0, -3)
+
+    def _bins_of(self, L: Tensor) -> Tensor:
+        return (L * self.bins).long().clamp(0, self.bins - 1)
+
+
+class MeanColor(LookupByL):
+    """The mean chroma of all training pixels, everywhere: a lookup with a single bin."""
+
+    def __init__(self):
+        super().__init__(bins=1)
+
+
+def baselines(train: Dataset) -> dict[str, Colorizer]:
+    """The three baselines fitted on a training set, by the names they have in tables."""
+    mean, lookup = MeanColor().fit(train), LookupByL().fit(train)
+    return {"gray": gray_baseline, "mean color": mean, "lookup by L": lookup}
+
+
+# --- a colorizer on a data set ---
+
+
+def evaluate_photos(
+    colorizer: Colorizer, dataset: Dataset, batch: int = 32, labels=None, with_lpips=False
+) -> dict[str, Tensor]:
+    """Measure a colorizer on each photo of a data set.
+
+    It works without gradients and on the colorizer's device; a network is in eval mode meanwhile
+    and left as it was.
+
+    Args:
+        colorizer: a generator or a baseline.
+        dataset: the photos.
+        batch: photos at a time.
+        labels: label maps (N, H, W) of rendered scenes; by default `dataset.labels`, if any.
+        with_lpips: also measure LPIPS; where that is not available, warn and leave it out.
+
+    Returns:
+        psnr_ab, psnr_rgb, ssim, ciede2000, colorfulness and colorfulness_real; on scenes committed
+        (NaN without a balloon) and balloon_pixels; lpips: (N,) each, on the CPU.
+
+    Raises:
+        ValueError: the data set is empty, or the label maps do not fit it.
+    """
+    labels = _label_maps(dataset, labels)
+    with_lpips = with_lpips and _has_lpips()  # asked once, not for every batch
+    rows = []
+    with at_work(colorizer) as device:
+        for number, rgb in enumerate(_batches(dataset, batch)):
+            part = None if labels is None else labels[number * batch : (number + 1) * batch]
+            rows.append(_measure(colorizer, rgb.to(device), part, with_lpips))
+    return {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
+
+
+def evaluate(colorizer: Colorizer, dataset: Dataset, **options) -> dict[str, float]:
+    """Measure a colorizer on a data set: `evaluate_photos`, and the mean over the photos of each.
+
+    `committed` is the share over the balloon pixels of all photos together; `photos` their number.
+    The options are those of `evaluate_photos`.
+    """
+    values = evaluate_photos(colorizer, dataset, **options)
+    pixels = values.pop("balloon_pixels", None)
+    row = {name: value.mean().item() for name, value in values.items()}
+    if pixels is not None:
+        row["committed"] = ((values["committed"] * pixels).nansum() / pixels.sum()).item()
+    return row | {"photos": len(dataset)}
+
+
+def compare(
+    colorizers: dict[str, Colorizer], dataset: Dataset, train: Dataset | None = None, **options
+) -> dict[str, dict[str, float]]:
+    """Measure several colorizers on the same photos, the baselines first.
+
+    Args:
+        colorizers: name -> generator or baseline.
+        dataset: the photos to test on.
+        train: the training photos, to fit the baselines on; without them gray is the only one.
+        options: as for `evaluate_photos`.
+
+    Returns:
+        name -> row, as `evaluate` returns it.
+    """
+    everyone = ({"gray": gray_baseline} if train is None else baselines(train)) | colorizers
+    return {name: evaluate(each, dataset, **options) for name, each in everyone.items()}
+
+
+def _measure(colorizer, rgb, labels, with_lpips) -> dict[str, Tensor]:
+    """All metrics of one batch, (B,) each."""
+    L, real_ab = rgb_to_L_ab(rgb)
+    predicted_ab = colorizer(L)
+    real, predicted = to_unit(rgb), L_ab_to_rgb(L, predicted_ab)
+    values = {
+        "psnr_ab": psnr_ab(predicted_ab, real_ab),
+        "psnr_rgb": psnr_rgb(predicted, real),
+        "ssim": ssim(predicted, real),
+        "ciede2000": ciede2000(predicted, real),
+        "colorfulness": colorfulness(predicted),
+        "colorfulness_real": colorfulness(real),
+    }
+    if labels is not None:
+        hits, pixels = _balloon_pixels(predicted, labels)
+        values |= {"committed": hits / pixels, "balloon_pixels": pixels}  # 0/0 is NaN: no balloon
+    if with_lpips:
+        values["lpips"] = lpips(predicted, real)
+    return values
+
+
+def _label_maps(dataset, labels) -> Tensor | None:
+    """The label maps to go by, (N, H, W); None for photos, which have none."""
+    if labels is None:
+        labels = getattr(dataset, "labels", None)
+        if getattr(labels, "ndim", 0) != 3:  # torchvision's data sets have labels, one a photo
+            return None
+    if len(labels) != len(dataset):  # labels of the whole set with a subset of its photos, say
+        raise ValueError(f"{len(labels)} label maps for {len(dataset)} photos: they must match")
+    return torch.as_tensor(labels)
+
+
+def _has_lpips() -> bool:
+    try:
+        _lpips_network()
+    except MetricUnavailable as reason:
+        warnings.warn(str(reason), stacklevel=4)  # shown at the line that called `evaluate`
+        return False
+    return True
+
+
+@contextmanager
+def at_work(colorizer: Colorizer) -> Iterator[torch.device]:
+    """Yield a colorizer's device; meanwhile no gradients, and eval mode if it is a network."""
+    modules = list(colorizer.modules()) if isinstance(colorizer, nn.Module) else []
+    parameter = next(colorizer.parameters(), None) if modules else None
+    modes = [module.training for module in modules]  # each: a part may be frozen in eval mode
+    try:
+        for module in modules:
+            module.training = False
+        with torch.no_grad():
+            yield torch.device("cpu") if parameter is None else parameter.device
+    finally:
+        for module, mode in zip(modules, modes):
+            module.training = mode
+
+
+def _batches(dataset: Dataset, batch: int = 64) -> Iterator[Tensor]:
+    """Yield uint8 rgb (B, 3, H, W); the last batch may be smaller."""
+    if len(dataset) == 0:
+        raise ValueError("the data set is empty: give at least one photo")
+    for start in range(0, len(dataset), batch):
+        stop = min(start + batch, len(dataset))
+        if hasattr(dataset, "rgb"):  # all photos in one tensor
+            yield dataset.rgb[start:stop]
+        else:
+            yield torch.stack([dataset[index] for index in range(start, stop)])
+
+
+# --- pictures ---
+
+
+def triptych(L: Tensor, real_ab: Tensor, predicted_ab: Tensor) -> Image.Image:
+    """Put gray, real and predicted beside each other, with thin white separators.
+
+    The gray is the L* that the network sees, not a luma: pure red is 0.53, not 0.30.
+
+    Args:
+        L: (1, H, W), scaled.
+        real_ab: (2, H, W), scaled.
+        predicted_ab: the same.
+    """
+    panels = [L_ab_to_rgb(L, ab) for ab in (torch.zeros_like(real_ab), real_ab, predicted_ab)]
+    separator = torch.ones_like(panels[0][..., : max(2, L.shape[-1] // 32)])
+    return to_image(torch.cat([panels[0], separator, panels[1], separator, panels[2]], dim=-1))
+
+
+def to_image(rgb: Tensor) -> Image.Image:
+    """Make a PIL picture, 8 bits a channel, of float rgb (3, H, W), 0..1."""
+    pixels = (255 * rgb).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def triptychs(
+    colorizer: Colorizer, dataset: Dataset | Tensor, count: int = 10
+) -> list[Image.Image]:
+    """The triptychs of a data set's first photos, or of a tensor uint8 (N, 3, H, W)."""
+    with at_work(colorizer) as device:
+        made = []
+        for index in range(min(count, len(dataset))):
+            L, real_ab = rgb_to_L_ab(dataset[index][None].to(device))
+            made.append(triptych(L[0], real_ab[0], colorizer(L)[0].float()))
+    return made
+
+
+def write_picture(path: Path | str, picture: Image.Image, comment: str = "") -> None:
+    """Write a picture as PNG, whole or not at all, with a comment for whoever asks the file."""
+    notes = PngInfo()
+    if comment:
+        notes.add_text("Comment", comment)
+    with atomic_write(path) as temporary:  # compressed by 6, the default, it takes twice as long
+        picture.save(temporary, format="PNG", compress_level=3, pnginfo=notes)
+
+
+def triptych_sheet(pictures: list[Image.Image]) -> Image.Image:
+    """One triptych a row under the columns' names; small ones enlarged, pixel by pixel."""
+    scale = max(1, 128 // pictures[0].height)
+    width, height = scale * pictures[0].width, scale * pictures[0].height
+    header, margin = height // 4, height // 32
+    sheet = Image.new("RGB", (width, header + len(pictures) * (height + margin)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(header // 2)
+    for column, name in enumerate(("gray", "real", "predicted")):
+        center = ((2 * column + 1) * width / 6, header / 2)
+        draw.text(center, name, fill="black", font=font, anchor="mm")
+    for row, picture in enumerate(pictures):
+        enlarged = picture.resize((width, height), Image.Resampling.NEAREST)
+        sheet.paste(enlarged, (0, header + row * (height + margin)))
+    return sheet
+
+
+# --- a run ---
+
+
+def evaluate_run(
+    folder: Path | str, train: Dataset, test: Dataset, pictures: int = 12, with_lpips: bool = False
+) -> dict[str, dict[str, float]]:
+    """Test the generator in a run's folder beside the baselines; write down what came out.
+
+    Args:
+        folder: the run's, with its generator.safetensors, and best.safetensors if photos were
+            held back for validation; gets metrics.json and triptychs/: one PNG a photo, and all on
+            sheet.png.
+        train: the photos it was trained on, which the baselines are fitted to.
+        test: photos it never saw.
+        pictures: how many of them get a triptych.
+        with_lpips: also measure LPIPS; if that is not available, warn and leave it out.
+
+    Returns:
+        name -> row, as `compare` returns them.
+    """
+    folder = Path(folder)
+    generator = load_generator(folder / "generator.safetensors")
+    everyone = {"generator": generator}
+    if (folder / "best.safetensors").exists():
+        everyone["best on validation"] = load_generator(folder / "best.safetensors")
+    rows = compare(everyone, test, train, with_lpips=with_lpips)
+    names = getattr(test, "names", [""] * len(test))
+    made = triptychs(generator, test, pictures)
+    shutil.rmtree(folder / "triptychs", ignore_errors=True)
+    for index, picture in enumerate(made):
+        name = f"{index:03d}_{Path(names[index]).stem}".rstrip("_")
+        write_picture(folder / "triptychs" / f"{name}.png", picture)
+    write_picture(folder / "triptychs" / "sheet.png", triptych_sheet(made))
+    write_json(folder / "metrics.json", {"rows": rows})
+    return rows
+
+
+COLUMNS = {
+    "psnr_ab": "PSNR ab ↑",
+    "psnr_rgb": "PSNR RGB ↑",
+    "ssim": "SSIM ↑",
+    "ciede2000": "CIEDE2000 ↓",
+    "lpips": "LPIPS ↓",
+    "colorfulness": "colorfulness",
+    "committed": "committed ↑",
+}
+
+
+def results_table(rows: dict[str, dict[str, float]], style: str = "simple") -> str:
+    """Rows of metrics as a table to print; the real photos' colorfulness stands in the last row.
+
+    Args:
+        rows: name -> row, as `compare` returns them.
+        style: a table format of tabulate, such as "simple", "github" or "html".
+    """
+    names = [name for name in COLUMNS if any(name in row for row in rows.values())]
+    real = {"colorfulness": next(iter(rows.values()))["colorfulness_real"]}
+    lines = [
+        [label, *(row.get(name) for name in names)] for label, row in {**rows, "real": real}.items()
+    ]
+    headers = ["", *(COLUMNS[name] for name in names)]
+    return tabulate(lines, headers, tablefmt=style, floatfmt=".2f", missingval="")

@@ -1,0 +1,1 @@
+"""What lesson 02 imports besides the modules that lessons share."""

@@ -1,0 +1,189 @@
+"""What lesson 06 measures of training: what a step moves, whose turn it is, what must be saved."""
+
+import signal
+from collections.abc import Collection
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from colorlib.color import AB_SCALE, rgb_to_L_ab, rgb_to_lab
+from colorlib.config import RECIPES
+from colorlib.metrics import COMMITTED_DISTANCE, at_work
+from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS, render_scenes
+from colorlib.steps import Players, train_step
+from lessonkit.figures import DISCRIMINATOR, GENERATOR, PALE
+
+# --- what a step moves ---
+
+
+class Before:
+    """Networks as they are now, to say later what has changed.
+
+    Args:
+        **networks: by the names that they get in the report.
+    """
+
+    def __init__(self, **networks: nn.Module):
+        self.networks = networks
+        self.states = {name: deepcopy(each.state_dict()) for name, each in networks.items()}
+
+    def report(self) -> pd.DataFrame:
+        """Count the tensors that have moved and those that hold a gradient: a row a network."""
+        return pd.DataFrame({name: self._row(name) for name in self.networks}).T
+
+    def _row(self, name: str) -> dict[str, str]:
+        network, state = self.networks[name], self.states[name]
+        weights, statistics = dict(network.named_parameters()), dict(network.named_buffers())
+        moved = {key for key, value in network.state_dict().items() if (value != state[key]).any()}
+        heard = [each for each in weights.values() if each.grad is not None and each.grad.any()]
+        return {
+            "weights that moved": f"{len(moved & weights.keys())} of {len(weights)}",
+            "weights with a gradient": f"{len(heard)} of {len(weights)}",
+            "running statistics that moved": f"{len(moved - weights.keys())} of {len(statistics)}",
+        }
+
+
+def gradient_of(network: nn.Module) -> Tensor:
+    """All gradients that wait in a network, in one row of numbers; 0 where there is none."""
+    weights = network.parameters()
+    waiting = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights]
+    return torch.cat([gradient.flatten() for gradient in waiting])
+
+
+def draw_turns(d_every: int, g_every: int, steps: int = 12) -> Figure:
+    """Draw who learns on which step, by the schedule of a configuration: a filled square learns."""
+    figure = Figure(figsize=(8, 2.2))
+    axes = figure.subplots()
+    for row, every, color in ((1, d_every, DISCRIMINATOR), (0, g_every, GENERATOR)):
+        for step in range(1, steps + 1):
+            face = color if step % every == 0 else "none"
+            corner = step - 0.4, row - 0.35
+            axes.add_patch(Rectangle(corner, 0.8, 0.7, facecolor=face, edgecolor=PALE))
+    axes.set(xlim=(0.4, steps + 0.6), ylim=(-0.5, 1.5), xticks=range(1, steps + 1), xlabel="step")
+    axes.set_yticks([0, 1], ["G learns", "D learns"])
+    axes.grid(False)
+    axes.set_title(f"k = g_every / d_every = {g_every / d_every:.3g}")
+    return figure
+
+
+# --- what a run must save ---
+
+
+class StopsItself(Dataset):
+    """Pictures that press Ctrl-C once, when the `last`-th of them is taken.
+
+    Args:
+        rgb: the pictures, uint8 (N, 3, H, W).
+        last: counted from 1; the look that `train` takes at the first picture counts, too.
+    """
+
+    def __init__(self, rgb: Tensor, last: int):
+        self.pictures, self.last, self.taken = rgb, last, 0
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Tensor:
+        self.taken += 1
+        if self.taken == self.last:
+            signal.raise_signal(signal.SIGINT)  # what Ctrl-C and the stop button send
+        return self.pictures[index]
+
+
+PARTS = ("weights of G", "weights of D", "optimizer of G", "optimizer of D", "step number")
+PARTS += ("losses so far", "sample pictures")
+TRIAL = replace(
+    RECIPES["pix2pix"],
+    lambda_reconstruction=1.0,
+    learning_rate=1e-3,
+    d_learning_rate=1e-3,
+    generator_width=4,
+    discriminator_width=4,
+    discriminator_layers=2,
+)
+TRIAL_STEPS = 10
+STOPPED_AT = 6
+
+
+def resume_error(kept: Collection[str]) -> float:
+    """Stop a small run, go on with nothing but what was kept, and compare.
+
+    What is not kept is as it was at the beginning: fresh weights, a fresh optimizer, step 0.
+
+    Args:
+        kept: names from `PARTS`.
+    Returns:
+        How far the colors of the two generators lie apart at the end, at most: in units of a* and
+        b*. 0: the run is the same as one that was never stopped.
+    """
+    stopped, wanted, L = _unstopped_trial()
+    players, state = _trial_players(), deepcopy(stopped)
+    state["parts"] = [part if name in kept else None for name, part in zip(PARTS, state["parts"])]
+    players.load_state_dict(state)
+    first = STOPPED_AT if "step number" in kept else 0
+    _play_trial(players, range(first + 1, first + 1 + TRIAL_STEPS - STOPPED_AT))
+    return AB_SCALE * (_colors(players, L) - wanted).abs().max().item()
+
+
+@cache
+def _unstopped_trial() -> tuple[dict, Tensor, Tensor]:
+    """The state at the stop, the colors at the end, and what was colored."""
+    players = _trial_players()
+    _play_trial(players, range(1, STOPPED_AT + 1))
+    stopped = deepcopy(players.state_dict())
+    _play_trial(players, range(STOPPED_AT + 1, TRIAL_STEPS + 1))
+    L = _trial_batches()[0][0]
+    return stopped, _colors(players, L), L
+
+
+def _trial_players() -> Players:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Players(TRIAL)
+
+
+@cache
+def _trial_batches() -> list[tuple[Tensor, Tensor]]:
+    rgb = render_scenes(4 * TRIAL_STEPS, size=32, seed=1).rgb
+    return [rgb_to_L_ab(part) for part in rgb.split(4)]
+
+
+def _play_trial(players: Players, steps: range) -> None:
+    for step in steps:
+        players.anneal((step - 1) / TRIAL_STEPS)
+        train_step(players, *_trial_batches()[step - 1], step)
+
+
+def _colors(players: Players, L: Tensor) -> Tensor:
+    with at_work(players.generator):
+        return players.generator(L)
+
+
+# --- balloons ---
+
+
+def balloon_colors(rgb: Tensor, labels: Tensor) -> list[str | None]:
+    """Say for each scene how its balloon is painted: "red", "blue", "neither"; None: it has none.
+
+    Args:
+        rgb: (B, 3, H, W), float 0..1 or uint8.
+        labels: the scenes' label maps, (B, H, W).
+    """
+    ab = rgb_to_lab(rgb)[:, 1:]
+    paints = torch.tensor([BALLOON_RED_AB, BALLOON_BLUE_AB])
+    colors = []
+    for picture, is_balloon in zip(ab, labels == LABELS.index("balloon")):
+        if not is_balloon.any():
+            colors.append(None)
+            continue
+        distances = (picture[:, is_balloon].mean(dim=1) - paints).norm(dim=1)
+        nearest = ("red", "blue")[distances.argmin()]
+        colors.append(nearest if distances.min() <= COMMITTED_DISTANCE else "neither")
+    return colors

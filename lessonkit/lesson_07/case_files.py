@@ -1,0 +1,145 @@
+"""Recorded runs as the case files of lesson 07: read again, and drawn.
+
+`lessonkit.lesson_07.recordings` makes them.
+"""
+
+import json
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lessonkit import course_file
+from lessonkit.figures import LINE, PALE
+from lessonkit.toy_gan import few_colors
+
+LETTERS = {  # the cases of the lesson; none is called D or G, which are the players
+    "A": "no_reconstruction",
+    "B": "labels_swapped",
+    "C": "healthy",
+    "E": "learning_rate",
+    "F": "mode_collapse",
+    "H": "batch_norm",
+    "J": "d_too_strong",
+    "K": "no_detach",
+}
+
+
+class Kept(NamedTuple):
+    """A recorded run, read again."""
+
+    name: str
+    changed: str
+    history: pd.DataFrame
+    """A row every few steps: what `d_turn`, `g_turn` and `measure` return."""
+    moments: list[int]
+    picture: Image.Image
+    """The sheet: a row a moment, and the truth."""
+    yardsticks: dict[str, dict[str, float]]
+
+
+def read_recording(name: str, folder: str = "data/results/curves") -> Kept:
+    """Read a recorded run, from wherever a notebook runs.
+
+    Raises:
+        FileNotFoundError: it is not in the course's folder.
+    """
+    facts = json.loads(course_file(f"{folder}/{name}.json").read_text("utf-8"))
+    picture = Image.open(course_file(f"{folder}/{name}.jpg")).convert("RGB")
+    known = {kind: facts[kind] for kind in ("real", "gray")}
+    history = pd.DataFrame(facts["columns"])
+    return Kept(name, facts["changed"], history, facts["moments"], picture, known)
+
+
+PANELS = {  # title: columns, each drawn as one who has a line in all lessons, and its label
+    "losses": {"loss_d": ("D", "D"), "loss_g": ("G", "G")},
+    "share that D judges rightly": {"right_real": ("real", "real"), "right_fake": ("fake", "fake")},
+    "D's mean answer to fakes": {
+        "d_fake": ("D", "D's turn"),
+        "d_fake_in_g_turn": ("G", "G's turn"),
+    },
+    "gradient norms": {"gradient_d": ("D", "D"), "gradient_g": ("G", "G")},
+}
+
+
+def draw_case(kept: Kept) -> Image.Image:
+    """Draw a recorded run: some of its pictures, and four panels of curves."""
+    figure = plt.figure(figsize=(10, 4.2))
+    grid = figure.add_gridspec(2, 3, width_ratios=(0.85, 1, 1))
+    draw_sheet(figure.add_subplot(grid[:, 0]), kept, rows=(0, 2, 4))
+    for number, title in enumerate(PANELS):
+        axes = figure.add_subplot(grid[number // 2, 1 + number % 2])
+        draw_panel(axes, kept, title)
+        if number < 2:
+            axes.tick_params(labelbottom=False)
+            axes.set_xlabel("")
+    return few_colors(figure)
+
+
+def draw_panel(axes: Axes, kept: Kept, title: str) -> None:
+    """Draw one of `PANELS`; the pale line is what a D says, or loses, that cannot tell."""
+    share = kept.history["step"] / kept.moments[-1]
+    for column, (who, label) in PANELS[title].items():
+        axes.plot(100 * share, kept.history[column], **LINE[who], label=label)
+    axes.set_title(title, fontsize=13)
+    axes.set_xlabel("part of the run, %")
+    if title == "gradient norms":
+        axes.set(yscale="log", ylim=(0.05, 500))
+    elif title == "losses":
+        axes.axhline(np.log(2), color=PALE, linewidth=1)
+        axes.set_ylim(0, max(1, axes.get_ylim()[1]))
+    else:
+        axes.axhline(0.5, color=PALE, linewidth=1)
+        axes.set_ylim(-0.05, 1.05)
+    axes.legend(loc="best", handlelength=1.6, labelspacing=0.2, borderaxespad=0.1)
+
+
+def draw_losses(cases: dict[str, Kept]) -> Image.Image:
+    """Draw only the losses of some runs, side by side, to one scale."""
+    figure, panels = plt.subplots(1, len(cases), figsize=(10, 3.4), sharey=True)
+    for axes, (letter, kept) in zip(panels, cases.items()):
+        draw_panel(axes, kept, "losses")
+        axes.set_title(f"run {letter}")
+    panels[0].set_ylabel("loss")
+    return few_colors(figure)
+
+
+def draw_last(cases: dict[str, Kept], side: int = 64) -> Figure:
+    """Draw the pictures that some runs end with, a row each, and the truth below them."""
+    truth = len(next(iter(cases.values())).moments)
+    rows = {f"run {letter}": row_of(kept, truth - 1) for letter, kept in cases.items()}
+    rows["truth"] = row_of(next(iter(cases.values())), truth)
+    figure, axes = plt.subplots(figsize=(5.6, 0.88 * len(rows)))
+    draw_rows(axes, rows, side)
+    return figure
+
+
+def draw_sheet(axes: Axes, kept: Kept, rows: tuple[int, ...], columns: int = 4) -> None:
+    """Draw some of a run's sheet, and the truth below."""
+    shares = {row: 5 * round(20 * kept.moments[row] / kept.moments[-1]) for row in rows}
+    named = {f"{share}%": row_of(kept, row, columns) for row, share in shares.items()}
+    draw_rows(axes, {**named, "truth": row_of(kept, len(kept.moments), columns)}, side=40)
+
+
+def row_of(kept: Kept, row: int, columns: int = 6) -> Image.Image:
+    """The first pictures in a row of a run's sheet; the row after the last moment is the truth."""
+    side = kept.picture.height // (len(kept.moments) + 1)
+    return kept.picture.crop((0, row * side, columns * side, (row + 1) * side))
+
+
+def draw_rows(axes: Axes, rows: dict[str, Image.Image], side: int) -> None:
+    """Draw rows of square pictures, `side` pixels each, named on the left."""
+    joined = np.concatenate([np.asarray(row) for row in rows.values()])
+    height = len(joined) // len(rows)
+    axes.imshow(
+        Image.fromarray(joined).resize((side * joined.shape[1] // height, side * len(rows)))
+    )
+    axes.set_yticks([(number + 0.5) * side for number in range(len(rows))], list(rows))
+    axes.set_xticks([])
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,1 @@
+"""What lesson 08 imports besides the modules that lessons share."""

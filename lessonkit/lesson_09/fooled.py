@@ -1,0 +1,280 @@
+"""What fools a metric, and a person: pairs of pictures, maps of differences, a blind test.
+
+For lesson 09. A pair holds two colorings of one picture that a metric ranks the wrong way round.
+"""
+
+import math
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+from skimage.color import deltaE_ciede2000
+from torch import Tensor, nn
+
+from colorlib.color import AB_SCALE, L_ab_to_rgb, rgb_to_L_ab, rgb_to_lab
+from colorlib.metrics import MetricUnavailable, lpips
+from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
+from lessonkit.figures import INK, PALE, encode, picture_grid, render, show
+from lessonkit.widgets import is_static
+
+# --- what the metrics leave out ---
+
+
+def kept_for_gradients(network: nn.Module, L: Tensor) -> int:
+    """Count the bytes that one forward pass keeps in memory for a backward pass.
+
+    Args:
+        network: any; its weights count as well, where gradients need them.
+        L: (B, 1, H, W).
+    """
+    sizes = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        sizes[tensor.data_ptr()] = tensor.nbytes  # one place in memory counts once
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        ab = network(L)  # held until all is counted: with it goes what was kept
+    del ab
+    return sum(sizes.values())
+
+
+def difference_map(predicted: Tensor, real: Tensor) -> Tensor:
+    """ΔE00 at each pixel, of which `evaluate.ciede2000` is the mean.
+
+    Args:
+        predicted: rgb (B, 3, H, W), float 0..1 or uint8.
+        real: the same.
+    Returns:
+        (B, H, W), float32.
+    """
+    pair = (rgb_to_lab(rgb).cpu().numpy() for rgb in (predicted, real))
+    return torch.from_numpy(deltaE_ciede2000(*pair, channel_axis=1)).float()
+
+
+def outlines(labels: Tensor) -> Tensor:
+    """Find the pixels that have a neighbor, on any of four sides, with another label.
+
+    Args:
+        labels: (B, H, W).
+    Returns:
+        bool, (B, H, W).
+    """
+    is_outline = torch.zeros_like(labels, dtype=torch.bool)
+    for dim in (1, 2):
+        differs = labels.diff(dim=dim) != 0  # between each pixel and the next one
+        size = differs.shape[dim]
+        is_outline.narrow(dim, 0, size).logical_or_(differs)
+        is_outline.narrow(dim, 1, size).logical_or_(differs)
+    return is_outline
+
+
+def try_lpips(predicted: Tensor, real: Tensor) -> list[str]:
+    """LPIPS as words, one a picture; a question mark, and a line on why, where it cannot be had."""
+    try:
+        # torch.hub announces its download on one of the two
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            return [f"{value:.3f}" for value in lpips(predicted, real)]
+    except MetricUnavailable:
+        print(
+            "LPIPS is not available here: it needs the weights of a network, which are downloaded "
+            "at first use (233 MB). The lesson goes on without it."
+        )
+        return ["?"] * len(real)
+
+
+# --- pairs ---
+
+
+def repaint_balloons(rgb: Tensor, labels: Tensor, paint: tuple[float, float] | str) -> Tensor:
+    """Give the balloons of scenes another color of the same lightness; leave all else.
+
+    Args:
+        rgb: rendered scenes, (B, 3, H, W), uint8 or float 0..1.
+        labels: their label maps, (B, H, W).
+        paint: (a*, b*) in CIE units; or "other": the red ones become blue, the blue ones red.
+    Returns:
+        rgb, float 0..1.
+    """
+    L, ab = rgb_to_L_ab(rgb)
+    is_balloon = (labels == LABELS.index("balloon"))[:, None]  # (B, 1, H, W)
+    red, blue = (_paint(each, ab) for each in (BALLOON_RED_AB, BALLOON_BLUE_AB))
+    other = torch.where(ab[:, 1:] > 0, blue, red)  # b* is above 0 in the red ones
+    new = other if paint == "other" else _paint(paint, ab)
+    return L_ab_to_rgb(L, torch.where(is_balloon, new, ab))
+
+
+def paint_spot(
+    rgb: Tensor, row: int, column: int, radius: float, paint: tuple[float, float] = (-75.0, 65.0)
+) -> Tensor:
+    """Color a round spot of each picture, a screaming green by default; its lightness stays.
+
+    Args:
+        rgb: (B, 3, H, W), uint8 or float 0..1.
+        row: of the spot's center, in pixels from the top.
+        column: the same, from the left.
+        radius: of the spot, in pixels.
+        paint: (a*, b*) in CIE units.
+    Returns:
+        rgb, float 0..1.
+    """
+    L, ab = rgb_to_L_ab(rgb)
+    down, across = (torch.arange(length) for length in L.shape[-2:])
+    is_spot = torch.hypot(down[:, None] - float(row), across - float(column)) <= radius
+    return L_ab_to_rgb(L, torch.where(is_spot, _paint(paint, ab), ab))
+
+
+def close_up(pictures: Tensor, is_thing: Tensor, width: int) -> Tensor:
+    """Cut a square around a thing out of pictures; it stays inside of them.
+
+    Args:
+        pictures: (B, C, H, W).
+        is_thing: where the thing is, bool (H, W), not empty.
+        width: of the square, in pixels; at most H and W.
+    Returns:
+        (B, C, width, width).
+    """
+    places = is_thing.nonzero().float().mean(dim=0)  # its center: row and column
+    row, column = (
+        min(max(0, round(place.item() - width / 2)), side - width)
+        for place, side in zip(places, is_thing.shape)
+    )
+    return pictures[..., row : row + width, column : column + width]
+
+
+def _paint(paint: tuple[float, float], like: Tensor) -> Tensor:
+    return like.new_tensor(paint)[:, None, None] / AB_SCALE  # (2, 1, 1)
+
+
+# --- people ---
+
+
+def luck(right: int, trials: int, share: float = 0.5) -> float:
+    """Chance that a judge is right at least `right` times in `trials`.
+
+    Args:
+        right: 0..trials.
+        trials: how many decisions.
+        share: how often the judge is right in the long run; a coin: 0.5.
+    """
+    chances = [
+        math.comb(trials, hits) * share**hits * (1 - share) ** (trials - hits)
+        for hits in range(right, trials + 1)
+    ]
+    return sum(chances)
+
+
+def needed(trials: int, level: float = 0.05) -> int:
+    """The fewest right answers that a coin reaches in less than `level` of all tests."""
+    return next(right for right in range(trials + 2) if luck(right, trials) < level)
+
+
+def draw_trials(trials: int, share: float) -> Figure:
+    """Draw how often a coin and a judge reach each number of right answers in a test."""
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    numbers = range(trials + 1)
+    for chance, style in ((0.5, {"color": PALE}), (share, {"color": INK, "fill": False})):
+        bars = [luck(right, trials, chance) - luck(right + 1, trials, chance) for right in numbers]
+        name = "a coin" if chance == 0.5 else f"a judge who is right in {chance:.0%}"
+        axes.bar(numbers, bars, width=0.9, label=name, **style)
+    border = needed(trials)
+    axes.axvline(border - 0.5, color=INK, linestyle=":")
+    axes.set(
+        xlabel="right answers in a test",
+        ylabel="share of such tests",
+        title=f"right of the dotted line ({border} or more): coin {luck(border, trials):.1%}, "
+        f"judge {luck(border, trials, share):.0%}",
+    )
+    axes.legend(loc="upper left")
+    return figure
+
+
+class BlindTest:
+    """Pairs of a real and a painted picture in random order, on random sides: which is real?
+
+    Args:
+        real, painted: rgb (N, 3, H, W), float 0..1; picture by picture the same.
+        trials: how many pairs to show, at most N.
+        seed: of order and sides; None for another at each call.
+    Attributes:
+        is_left_real: (trials,) bool.
+        answers: what was said so far, True for "the left one is real".
+    """
+
+    def __init__(self, real: Tensor, painted: Tensor, trials: int = 10, seed: int | None = 0):
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        self.is_left_real = torch.rand(trials, generator=generator) < 0.5
+        self.answers: list[bool] = []
+        chosen = torch.randperm(len(real), generator=generator)[:trials]
+        self._pairs = [
+            (real[index], painted[index]) if is_left else (painted[index], real[index])
+            for index, is_left in zip(chosen, self.is_left_real)
+        ]
+
+    def draw(self, trial: int) -> Figure:
+        """Draw pair number `trial`, from 0."""
+        return picture_grid(self._pairs[trial], ["left", "right"], height=2.4)
+
+    def answer(self, is_left: bool) -> None:
+        """Note the answer to the next pair; after the last one nothing more is noted."""
+        if len(self.answers) < len(self._pairs):
+            self.answers.append(is_left)
+
+    def right(self) -> int:
+        """How many answers so far are right."""
+        return sum(said == truth for said, truth in zip(self.answers, self.is_left_real.tolist()))
+
+    def verdict(self) -> str:
+        """The score and what it means, once all pairs are answered; how many are left until then.
+
+        Nothing is told before: who learns from the answers is no longer the judge who began.
+        """
+        given, trials = len(self.answers), len(self._pairs)
+        if given < trials:
+            return f"{given} of {trials} pairs answered"
+        right = self.right()
+        chance = luck(right, trials)
+        return f"{right} of {trials} right; a coin does as well in {chance:.0%} of tests"
+
+    def run(self, alt: str, stills: int = 3) -> None:
+        """Ask, with two buttons; where nobody can press one, show stills and the answers folded."""
+        if is_static():
+            pictures = [picture for pair in self._pairs[:stills] for picture in pair]
+            titles = [f"{n} {side}" for n in range(1, stills + 1) for side in ("left", "right")]
+            show(picture_grid(pictures, titles, columns=2 * stills, height=1.1), alt)
+            sides = ["left" if is_left else "right" for is_left in self.is_left_real[:stills]]
+            answers = ", ".join(f"{number} {side}" for number, side in enumerate(sides, 1))
+            folded = f"<details><summary>Which are real?</summary>{answers}</details>"
+            display(Markdown(folded))
+        else:
+            display(self.live())
+
+    def live(self) -> Any:
+        """Make the box that `run` displays: a pair, two buttons, and a line on how far we are."""
+        import ipywidgets
+
+        picture, line = ipywidgets.Image(format="png"), ipywidgets.HTML()
+        buttons = [ipywidgets.Button(description=f"{side} is real") for side in ("left", "right")]
+
+        def advance(button: Any = None) -> None:
+            if button is not None:
+                self.answer(button is buttons[0])
+            line.value = self.verdict()
+            is_over = len(self.answers) == len(self._pairs)
+            for each in buttons:
+                each.disabled = is_over
+            if not is_over:
+                picture.value = encode(render(self.draw(len(self.answers))))
+
+        for each in buttons:
+            each.on_click(advance)
+        advance()
+        return ipywidgets.VBox([picture, ipywidgets.HBox(buttons), line])

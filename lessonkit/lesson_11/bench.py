@@ -1,0 +1,326 @@
+"""The naive way of training against ours, on whatever device there is: `colorlib bench`.
+
+The naive way is written out here as tutorials describe it: every photo is opened, resized and
+turned into Lab by itself whenever it is needed, in float64, by the process that trains; batches of
+4; float32; a forward pass of G for each of the two steps; the losses are read at every step. From
+there one thing changes from stage to stage, until it is what `colorlib train` does. All stages
+play the same game: the recipe `tutorial`, but that G learns on every step, as D does.
+
+Of each stage is measured:
+
+    loading      photos a second that become batches of L and ab on the device
+    step         photos a second that both networks learn from, the batch being there already
+    end to end   photos a second with loading and with the losses written down; no checkpoints
+    memory       the most that was taken at a time: by tensors on a GPU, else by the process
+    share        of the device's rate at matrix products, which is measured as well: what the steps
+                 would use if each did the least work, with one forward pass of G for both players
+    spread       how far the rounds are apart, of which the median is taken: of step and end to end
+"""
+
+import gc
+import math
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, redirect_stderr
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain, repeat
+from pathlib import Path
+from statistics import median
+from typing import TextIO
+
+import numpy as np
+import torch
+from PIL import Image
+from tabulate import tabulate
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from colorlib.batches import Batches
+from colorlib.config import RECIPES, TrainConfig
+from colorlib.photos import PhotoFolder
+from colorlib.runs import Run
+from colorlib.steps import Players, choose_precision, make_discriminator, make_generator, train_step
+from colorlib.training import Loop
+
+HEIGHT, WIDTH = 300, 400  # of the photos that are made here: pixels, as those of DUTS have
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the table: how photos are loaded, and how a step is taken."""
+
+    name: str
+    config: TrainConfig
+    loading: str = "files"  # or "decoded": bytes, made into Lab one by one; or "batches": ours
+    is_naive: bool = True  # the step
+    is_channels_last: bool = False
+
+
+def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
+    """All stages; each differs from the one before in what its name says."""
+    lean = {"generator": "StridedUNet", "generator_width": max(2, width // 2), "compile": "none"}
+    changes = [  # name, whether it is for GPUs alone, what changes in the stage, and in its config
+        ("photos decoded once", False, {"loading": "decoded"}, {}),
+        ("Lab in batches on the device", False, {"loading": "batches"}, {}),
+        # held: in G's step D learns nothing, and for D's step G paints without a graph
+        ("G and D held, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
+        ("one forward pass of G for both", False, {}, {"share_forward": True}),
+        ("half precision", True, {}, {"precision": "auto"}),
+        ("channels last", False, {"is_channels_last": True}, {}),
+        (f"batches of {batch}", True, {}, {"batch": batch}),
+        ("torch.compile", False, {}, {"compile": "default"}),
+        ("CUDA graphs", True, {}, {"compile": "reduce-overhead"}),
+        ("the lean U-Net", False, {}, lean),
+        ("the lean U-Net, torch.compile", False, {}, {"compile": "default"}),
+    ]
+    options = {"generator_width": width, "size": size, "g_every": 1, "precision": "float32"}
+    made = [Stage("the naive way", replace(RECIPES["tutorial"], **options, steps=10**9))]
+    for name, needs_gpu, of_stage, of_config in changes:
+        if has_gpu or not needs_gpu:
+            config = replace(made[-1].config, **of_config)
+            made.append(replace(made[-1], name=name, config=config, **of_stage))
+    return made
+
+
+class OneByOne(Dataset):
+    """Photos that become L and ab one by one, each time they are asked for.
+
+    Args:
+        read: gives the RGB of the photo of a number, uint8 (H, W, 3).
+        count: how many there are.
+    """
+
+    def __init__(self, read: Callable[[int], np.ndarray], count: int):
+        self.read, self.count = read, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """L (1, H, W) and ab (2, H, W) of one photo, scaled for the networks."""
+        from skimage.color import rgb2lab  # here, as this import takes half a second
+
+        lab = torch.from_numpy(rgb2lab(self.read(index))).permute(2, 0, 1).float()
+        return lab[:1] / 100, lab[1:] / 110
+
+
+class Naive:
+    """Both networks, as a tutorial trains them."""
+
+    def __init__(self, config: TrainConfig, device: torch.device):
+        self.generator = make_generator(config).to(device)
+        self.discriminator = make_discriminator(config).to(device)
+        self.optimizer_g, self.optimizer_d = (
+            torch.optim.Adam(network.parameters(), config.learning_rate, config.betas)
+            for network in (self.generator, self.discriminator)
+        )
+
+    def step(self, L: Tensor, real_ab: Tensor) -> dict[str, float]:
+        """D's step, then G's, on one batch."""
+        criterion = functional.binary_cross_entropy_with_logits
+        fake_ab = self.generator(L)
+        real, fake = self.discriminator(L, real_ab), self.discriminator(L, fake_ab.detach())
+        loss_d = criterion(real, torch.ones_like(real)) + criterion(fake, torch.zeros_like(fake))
+        loss_d = loss_d / 2
+        self.optimizer_d.zero_grad()
+        loss_d.backward()
+        self.optimizer_d.step()
+
+        fake = self.discriminator(L, self.generator(L))
+        loss_g = criterion(fake, torch.ones_like(fake))
+        self.optimizer_g.zero_grad()
+        loss_g.backward()
+        self.optimizer_g.step()
+        return {"loss_d": loss_d.item(), "loss_g": loss_g.item()}
+
+
+class Meter:
+    """Measures stages, all on one device and with the same photos.
+
+    Args:
+        device: where to train.
+        seconds: how long each number is measured, at least.
+        folder: of photos; damaged and gray ones are left out.
+        size: pixels; height and width of the training pictures.
+        scratch: a folder for logs.
+    """
+
+    ROUNDS = 3  # of every measurement; the median is taken
+    TURNS = 2  # batches in a round, at least
+
+    def __init__(
+        self, device: torch.device, seconds: float, folder: Path, size: int, scratch: Path
+    ):
+        self.device, self.seconds, self.size, self.scratch = device, seconds, size, scratch
+        self.photos = PhotoFolder(folder, size, "stretch").load()
+        self.paths = [folder / name for name in self.photos.names]
+        self.matrix_rate = self._matrix_rate()
+
+    def measure(self, stage: Stage) -> dict:
+        """All numbers of a stage; where it cannot be run, "failed" says why."""
+        print(f"measuring: {stage.name}", flush=True)
+        gc.collect()
+        can_tell = forget_peak(self.device)
+        try:
+            with closing(self.rounds(stage)) as measuring:
+                rounds = [next(measuring) for _ in range(self.ROUNDS)]
+        except RuntimeError as error:  # too little memory, no compiler, ...
+            return {"name": stage.name, "failed": f"{error!s:.200}"}
+        memory = read_peak(self.device) if can_tell else None
+        return self.summary(stage, rounds) | {"memory": memory}
+
+    def summary(self, stage: Stage, rounds: list[dict[str, float]]) -> dict:
+        """The numbers of a stage from what `rounds` measured of it."""
+        by_name = {name: [each[name] for each in rounds] for name in rounds[0]}
+        row = {name: median(rates) for name, rates in by_name.items()}
+        row["share"] = row["step"] * work(stage.config, self.device) / self.matrix_rate
+        return {"name": stage.name, **row, "rounds": by_name}
+
+    def rounds(self, stage: Stage) -> Iterator[dict[str, float]]:
+        """Measure a stage, a round each time one asks: loading, step, end_to_end; close it then."""
+        torch.manual_seed(0)
+        torch.compiler.reset()
+        has_batches = stage.loading == "batches"
+        batches = Batches(self.photos, stage.config, self.device) if has_batches else None
+        stream = batches.stream(0) if has_batches else self._one_by_one(stage)
+        L, real_ab = next(stream)
+        turns = {"loading": lambda: len(next(stream)[0])}
+        turns["step"] = lambda: step(L, real_ab=real_ab) and len(L)
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        with open(folder / "log.txt", "w", encoding="utf-8") as log, ExitStack() as stack:
+            if stage.is_naive:
+                step = Naive(stage.config, self.device).step
+                turns["end_to_end"] = self._naive(stream, step, log)
+            else:
+                players = Players(stage.config, device=self.device)
+                layout = torch.channels_last if stage.is_channels_last else torch.contiguous_format
+                for network in (players.generator, players.discriminator):
+                    network.to(memory_format=layout)
+                step = partial(train_step, players, step=1)
+                turns["end_to_end"] = self._ours(players, batches, log, stack)
+            for turn in list(turns.values()) * (3 if self.device.type == "cuda" else 1):
+                turn()  # the first are slow: memory, choice of kernels, graphs
+            while True:
+                yield {name: self.rate(turn) for name, turn in turns.items()}
+
+    def _one_by_one(self, stage: Stage) -> Iterator[tuple[Tensor, Tensor]]:
+        def read(index: int) -> np.ndarray:
+            if stage.loading == "decoded":
+                return self.photos.rgb[index].permute(1, 2, 0).contiguous().numpy()
+            photo = Image.open(self.paths[index]).convert("RGB")
+            return np.array(photo.resize((self.size, self.size), Image.Resampling.BICUBIC))
+
+        dataset = OneByOne(read, len(self.photos))
+        loader = DataLoader(dataset, batch_size=stage.config.batch, shuffle=True)
+        for L, ab in chain.from_iterable(repeat(loader)):
+            yield L.to(self.device), ab.to(self.device)
+
+    def _naive(self, stream: Iterator, step: Callable, log: TextIO) -> Callable:
+        def turn() -> int:
+            L, real_ab = next(stream)
+            print(step(L, real_ab), file=log, flush=True)
+            return len(L)
+
+        return turn
+
+    def _ours(self, players: Players, batches: Batches, log: TextIO, stack: ExitStack) -> Callable:
+        run = stack.enter_context(Run(Path(log.name).with_name("run"), asdict(players.config)))
+        loop = Loop(players, batches, run)
+        loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
+        with redirect_stderr(log):
+            loop.resume()  # the bar writes to where it began
+        stack.enter_context(closing(loop.bar))
+        return lambda: loop.take_step() or len(loop.batch[0])
+
+    def rate(self, turn: Callable[[], int]) -> float:
+        """A round: how much is done a second, where a `turn` does some, and returns how much."""
+        wait = torch.cuda.synchronize if self.device.type == "cuda" else (lambda: None)
+        wait()
+        start, done = time.perf_counter(), []
+        while len(done) < self.TURNS or time.perf_counter() - start < self.seconds / self.ROUNDS:
+            done.append(turn())
+        wait()
+        return sum(done) / (time.perf_counter() - start)
+
+    def _matrix_rate(self) -> float:
+        """Floating-point operations a second in products of large matrices."""
+        side = 8192 if self.device.type == "cuda" else 2048
+        dtype = choose_precision("auto", self.device)
+        a, b = torch.randn(2, side, side, device=self.device, dtype=dtype)
+        rows = median(self.rate(lambda: len(a @ b)) for _ in range(self.ROUNDS))
+        return rows * 2 * side**2  # each number in a row is a sum of `side` products
+
+
+def work(config: TrainConfig, device: torch.device) -> int:
+    """Floating-point operations that both steps need for a photo, with one forward pass of G."""
+    config = replace(config, share_forward=True, precision="float32", compile="none")
+    players = Players(config, device=device)
+    L, real_ab = torch.rand(1, 3, config.size, config.size, device=device).split((1, 2), dim=1)
+    with FlopCounterMode(display=False) as counter:
+        train_step(players, L, real_ab, step=1)
+    return counter.get_total_flops()
+
+
+def forget_peak(device: torch.device) -> bool:
+    """Begin to watch anew how much memory is taken; False where that cannot be told."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # Linux alone has it
+        return False
+    return True
+
+
+def read_peak(device: torch.device) -> int:
+    """The most bytes that were taken at a time, since `forget_peak`."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """Write JPEG files as large as those of DUTS: pieces of the photos that scikit-image has."""
+    from skimage import data
+
+    sources = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    random = np.random.default_rng(0)
+    for index in range(count):
+        source = sources[index % len(sources)]
+        top = random.integers(source.shape[0] - HEIGHT, endpoint=True)
+        left = random.integers(source.shape[1] - WIDTH, endpoint=True)
+        piece = source[top : top + HEIGHT, left : left + WIDTH]
+        Image.fromarray(piece).save(folder / f"{index:05}.jpg", quality=90)
+
+
+def bench_table(result: dict) -> str:
+    """The stages of a bench-DEVICE.json as a table, in Markdown."""
+    naive, lines = result["stages"][0], []
+    for row in result["stages"]:
+        if "failed" in row:
+            lines.append((row["name"], row["failed"].splitlines()[0]))
+            continue
+        memory = f"{row['memory'] / 1e6:,.0f}" if row["memory"] else "unknown"
+        numbers = [f"{row[key]:,.2f}" for key in ("loading", "step", "end_to_end")]
+        ratios = [f"{row[key] / naive[key]:.2f}" for key in ("loading", "step", "end_to_end")]
+        apart = f"{spread(row):.0%}" if "rounds" in row else "unknown"
+        lines.append((row["name"], *numbers, *ratios, memory, f"{row['share']:.1%}", apart))
+    headers = ("photos a second", "loading", "step", "end to end")
+    headers += ("loading ×", "step ×", "end to end ×", "memory, MB", "share", "spread")
+    table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)
+    rate = f"{result['matrix_tflops']:.3g} TFLOP/s in matrix products"
+    return f"{result['environment']['device']}, {rate}\n\n{table}"
+
+
+def spread(row: dict) -> float:
+    """By how much the best round of a stage's step, or end to end, exceeds the worst; 0: not."""
+    rounds = [row["rounds"][name] for name in ("step", "end_to_end")]
+    return max(max(rates) / min(rates) for rates in rounds) - 1

@@ -1,0 +1,342 @@
+"""The cache of decoded photos: nothing comes out of it that would not come out without it."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+from test_photos import color_picture, encode
+
+from colorlib import batches, photos
+from colorlib.cache import cached
+from colorlib.cli import main
+from colorlib.config import TrainConfig
+from colorlib.photos import PhotoError, PhotoFolder, open_data
+
+# any bytes, made once
+
+
+def give(content: bytes, made: list, **facts):
+    """A maker that notes when it is asked."""
+
+    def make(file):
+        made.append(content)
+        file.write(content)
+        return facts
+
+    return make
+
+
+def test_bytes_are_made_once_and_then_only_opened(tmp_path):
+    made, path = [], tmp_path / "a" / "cache"
+    for _ in range(3):
+        content, facts = cached(path, {"size": 3}, give(b"abc", made, names=["ё"]))
+        assert (bytes(content), facts) == (b"abc", {"names": ["ё"]})
+    assert len(made) == 1
+    content[0] = 0  # in memory alone
+    assert bytes(cached(path, {"size": 3}, give(b"x", made))[0]) == b"abc"
+    content, facts = cached(path, {"size": 4}, give(b"defg", made))
+    assert (bytes(content), facts) == (b"defg", {}) and len(made) == 2
+    assert {item.suffix for item in path.parent.iterdir()} == {".bytes", ".json", ".lock"}
+
+
+DAMAGE = {
+    "cut off": lambda path: os.truncate(path.with_suffix(".bytes"), 2),
+    "longer": lambda path: path.with_suffix(".bytes").write_bytes(b"abcd"),
+    "gone": lambda path: path.with_suffix(".bytes").unlink(),
+    "no record": lambda path: path.with_suffix(".json").unlink(),
+    "record cut off": lambda path: os.truncate(path.with_suffix(".json"), 20),
+    "record empty": lambda path: path.with_suffix(".json").write_text(""),
+    "record of another kind": lambda path: path.with_suffix(".json").write_text("[1]"),
+    "record of no text": lambda path: path.with_suffix(".json").write_bytes(b"\xff\x00"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_what_is_damaged_is_made_anew(kind, tmp_path):
+    made, path = [], tmp_path / "cache"
+    cached(path, {}, give(b"abc", made, is_whole=True))
+    DAMAGE[kind](path)
+    content, facts = cached(path, {}, give(b"abc", made, is_whole=True))
+    assert (bytes(content), facts) == (b"abc", {"is_whole": True}) and len(made) == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+def test_an_interrupted_making_leaves_nothing_behind(error, tmp_path):
+    def stop(file):
+        file.write(b"half")
+        raise error
+
+    path = tmp_path / "cache"
+    with pytest.raises(type(error)):
+        cached(path, {}, stop)
+    assert {item.name for item in tmp_path.iterdir()} <= {"cache.lock"}
+
+
+def test_an_old_record_never_stands_beside_new_bytes(tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "cache"
+    cached(path, {"photos": "old"}, give(b"old", []))
+    with monkeypatch.context() as patch:
+        patch.setattr("colorlib.cache.json.dumps", stop)  # the bytes are new, the record is due
+        with pytest.raises(KeyboardInterrupt):
+            cached(path, {"photos": "new"}, give(b"new", []))
+    assert bytes(cached(path, {"photos": "old"}, give(b"old", []))[0]) == b"old"
+
+
+CHILD = """\
+import sys, time
+from pathlib import Path
+from colorlib.cache import cached
+
+def make(file):
+    file.write(b"from the ")
+    file.flush()
+    Path("started").touch()
+    while not Path("go on").exists():
+        time.sleep(0.01)
+    file.write(b"child")
+    return {}
+
+cached(Path("cache"), {}, make)
+"""
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_of_two_processes_one_makes_and_the_other_waits_even_for_a_killed_one(
+    is_killed, tmp_path, capfd
+):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    child = subprocess.Popen([sys.executable, "-c", CHILD], cwd=tmp_path, env=environment)
+    while not (tmp_path / "started").exists():
+        assert child.poll() is None
+        time.sleep(0.01)
+    made, opened = [], []
+    wait = threading.Thread(
+        target=lambda: opened.append(cached(tmp_path / "cache", {}, give(b"mine", made)))
+    )
+    wait.start()
+    while "waiting for it" not in capfd.readouterr().out:
+        assert wait.is_alive()
+        time.sleep(0.01)
+    assert not made
+    if is_killed:
+        child.kill()
+    else:
+        (tmp_path / "go on").touch()
+    child.wait()
+    wait.join()
+    assert bytes(opened[0][0]) == (b"mine" if is_killed else b"from the child")
+    assert len(made) == is_killed and not [*tmp_path.glob(".*.part")]
+
+
+# photos
+
+
+@pytest.fixture(autouse=True)
+def few_are_worth_it(monkeypatch):
+    monkeypatch.setattr(photos, "WORTH_CACHING", 5)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twenty photos, a copy, and files that are none by their name, header or content."""
+    root = tmp_path / "my photos ё"
+    (root / "more").mkdir(parents=True)
+    for seed in range(20):
+        color_picture(24, 32, seed).save(root / ("more" if seed % 2 else "") / f"{seed}.png")
+    (root / "copy.png").write_bytes((root / "8.png").read_bytes())
+    (root / "cut.png").write_bytes((root / "4.png").read_bytes()[:-300])
+    Image.new("RGB", (30, 30), (9, 9, 9)).save(root / "gray.png")
+    (root / "empty.jpg").touch()
+    if sys.platform == "linux":  # elsewhere a name is text
+        (root / os.fsdecode(b"\xff.png")).write_bytes(encode(color_picture(seed=30), "PNG"))
+    return root
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The photos that are decoded, as they are."""
+    seen, decode = [], PhotoFolder._decode
+    monkeypatch.setattr(
+        PhotoFolder,
+        "_decode",
+        lambda self, index: (seen.append(self.names[index]), decode(self, index))[1],
+    )
+    return seen
+
+
+def same(one, other) -> bool:
+    return all(
+        mine.names == yours.names
+        and mine.left_out == yours.left_out
+        and torch.equal(mine.rgb, yours.rgb)
+        for mine, yours in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_what_comes_out_is_the_same_as_without(fit, folder, tmp_path, decoded):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        without = open_data(folder, 16, seed=0, fit=fit, cache=None)
+        assert not (tmp_path / "cache").exists()
+        for _ in range(2):
+            assert same(open_data(folder, 16, 0, fit, cache=tmp_path / "cache"), without)
+    assert len(decoded) == 2 * len(set(decoded))  # without, and once for the cache
+    names = without[0].names + without[1].names
+    assert len(names) == 20 + (sys.platform == "linux")
+    assert len({"copy.png", "8.png"} & {*names}) == 1
+    assert not {"cut.png", "gray.png", "empty.jpg"} & {*names}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_both_parts_lie_in_the_file_in_one_piece_each(seed, folder, tmp_path):
+    open_data(folder, 16, seed=0, cache=tmp_path / "cache")  # in another order, perhaps
+    train, test = open_data(folder, 16, seed, cache=tmp_path / "cache")
+    (content,) = (tmp_path / "cache").glob("*.bytes")
+    rows = len(train) + len(test)
+    assert content.stat().st_size == rows * 3 * 16 * 16  # bad photos take no place
+    storages = {part.rgb.untyped_storage().data_ptr() for part in (train, test)}
+    assert len(storages) == 1 and train.rgb.untyped_storage().nbytes() == content.stat().st_size
+    other = train.pick(train.names[::-1])
+    assert torch.equal(other.rgb, train.rgb.flip(0))
+
+
+def change_a_photo(folder):
+    color_picture(24, 32, seed=50).save(folder / "0.png")
+
+
+def change_only_its_time(folder):
+    status = (folder / "0.png").stat()
+    os.utime(folder / "0.png", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+
+
+def change_all_but_its_time(folder):
+    status = (folder / "0.png").stat()
+    change_a_photo(folder)
+    os.truncate(folder / "0.png", status.st_size - 1)  # noise is as large as other noise
+    os.utime(folder / "0.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+CHANGES = {
+    "a photo": change_a_photo,
+    "all but its time": change_all_but_its_time,
+    "its time": change_only_its_time,
+    "one more": lambda folder: color_picture(24, 32, seed=51).save(folder / "new.png"),
+    "one less": lambda folder: (folder / "0.png").unlink(),
+    "another name": lambda folder: (folder / "0.png").rename(folder / "zero.png"),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_folder_that_has_changed_is_decoded_anew_in_the_same_place(
+    kind, folder, tmp_path, decoded
+):
+    cache = tmp_path / "cache"
+    open_data(folder, 16, seed=0, cache=cache)
+    files = {path.name for path in cache.iterdir()}
+    CHANGES[kind](folder)
+    decoded.clear()
+    now = open_data(folder, 16, seed=0, cache=cache)
+    assert decoded and {path.name for path in cache.iterdir()} == files
+    assert same(now, open_data(folder, 16, seed=0, cache=None))
+
+
+@pytest.mark.parametrize("options", [{"size": 8}, {"fit": "stretch"}, {"seed": 1}])
+def test_other_settings_never_meet_the_wrong_photos(options, folder, tmp_path):
+    cache, usual = tmp_path / "cache", {"size": 16, "seed": 0, "fit": "crop"}
+    for settings in (usual, usual | options, usual):
+        opened = open_data(folder, **settings, cache=cache)
+        assert same(opened, open_data(folder, **settings, cache=None))
+
+
+def test_a_split_file_is_obeyed_with_a_cache_too(folder, tmp_path):
+    split = tmp_path / "split.txt"
+    names = ["more/1.png", "0.png", "2.png"]
+    photos.write_split(split, names, ["4.png", "8.png", "6.png"])
+    opened = [open_data(folder, 16, 0, split=split, cache=c) for c in (None, tmp_path / "cache")]
+    assert same(*opened) and opened[0][0].names == names
+
+
+def test_few_photos_and_scenes_are_not_cached(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(photos, "WORTH_CACHING", 30)
+    open_data(folder, 16, seed=0, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_where_no_cache_can_be_written_photos_are_kept_in_memory(folder, tmp_path, monkeypatch):
+    without = open_data(folder, 16, seed=0, cache=None)
+    (tmp_path / "file").touch()
+    with pytest.warns(UserWarning, match="no cache, so the photos are decoded into memory"):
+        assert same(open_data(folder, 16, 0, cache=tmp_path / "file" / "cache"), without)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.warns(UserWarning, match="the disk is full"):
+        assert same(open_data(folder, 16, 0, cache=tmp_path / "cache"), without)
+
+
+def test_a_folder_without_usable_photos_is_refused_and_leaves_no_cache(tmp_path):
+    for number in range(6):
+        Image.new("RGB", (30, 30), (number, number, number)).save(tmp_path / f"{number}.png")
+    with pytest.raises(PhotoError, match="0 usable photo"):
+        open_data(tmp_path, 16, seed=0, cache=tmp_path / "cache")
+    assert not [*(tmp_path / "cache").glob("*.bytes")]
+
+
+# training from it
+
+
+def anonymous_megabytes() -> float:
+    """How much memory this process has for itself; pages of a file that is mapped do not count."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("this system does not tell how much memory is needed")
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(fields["RssAnon"].split()[0]) / 1024
+
+
+def test_training_from_the_cache_takes_no_memory_for_it(tmp_path, monkeypatch):
+    count, size = 400, 256  # 79 MB
+    photo = bytes(3 * size**2)
+    content, _ = cached(tmp_path / "cache", {}, give(photo * count, []))
+    names = [str(number) for number in range(count)]
+    monkeypatch.setattr(batches, "KEEP_ON_DEVICE", 0)
+    config = TrainConfig(size=size, batch=2)
+    before = anonymous_megabytes()
+    rgb = torch.frombuffer(content, dtype=torch.uint8).view(count, 3, size, size)
+    dataset = photos.DecodedPhotos(rgb, names, []).pick(names[60:])
+    stream = batches.Batches(dataset, config, torch.device("cpu")).stream(0)
+    for _ in range(len(dataset) // 2):
+        next(stream)
+    assert anonymous_megabytes() - before < 40
+
+
+def test_a_run_from_the_cache_gives_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for index in range(12):
+        crop = data.astronaut()[40:80, 36 * index : 36 * index + 40]
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(crop).save(tmp_path / "photos" / f"{index}.png")
+    tiny = "--recipe l1 --size 32 --generator-width 8 --batch 4 --epochs 1 --data photos".split()
+    main(["train", *tiny, "--out", "without", "--cache", "None"])
+    assert not Path("data").exists()
+    for out in ("first", "second"):
+        main(["train", *tiny, "--out", out])
+        (content,) = Path("data", "cache").glob("*.bytes")
+    weights = [Path(out, "generator.safetensors").read_bytes() for out in ("without", "first")]
+    assert weights[0] == weights[1] == Path("second", "generator.safetensors").read_bytes()
+    main(["evaluate", "second"])

@@ -1,0 +1,301 @@
+"""Saving: whole or not at all; weights; the folder of a run and its lock."""
+
+import errno
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from colorlib.generator import StridedUNet, UNet
+from colorlib.runs import (
+    Run,
+    RunError,
+    atomic_write,
+    load_generator,
+    read_card,
+    read_config,
+    read_history,
+    save_generator,
+)
+
+
+class TestAtomicWrite:
+    def test_it_replaces_the_old_version_and_leaves_nothing_beside(self, tmp_path):
+        path = tmp_path / "deep" / "file.txt"
+        for text in ("one", "two"):
+            with atomic_write(path) as temporary:
+                temporary.write_text(text)
+        assert path.read_text() == "two"
+        assert os.listdir(path.parent) == ["file.txt"]
+
+    def test_a_failure_keeps_the_old_version(self, tmp_path):
+        path = tmp_path / "file.txt"
+        path.write_text("old")
+        with pytest.raises(RuntimeError, match="midway"), atomic_write(path) as temporary:
+            temporary.write_text("half of the new")
+            raise RuntimeError("midway")
+        assert path.read_text() == "old"
+        assert os.listdir(tmp_path) == ["file.txt"]
+
+    def test_a_full_disk_says_what_to_do_and_harms_nothing(self, tmp_path):
+        path = tmp_path / "file.txt"
+        path.write_text("old")
+        with pytest.raises(OSError, match="disk is full.*Free some space"), atomic_write(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert path.read_text() == "old"
+
+    def test_other_errors_stay_what_they_are(self, tmp_path):
+        with pytest.raises(PermissionError, match="not yours"), atomic_write(tmp_path / "x"):
+            raise PermissionError(errno.EACCES, "not yours")
+
+
+class TestGeneratorFiles:
+    @pytest.mark.parametrize("network", [UNet(4), StridedUNet(8)], ids=lambda n: type(n).__name__)
+    def test_what_is_loaded_answers_as_what_was_saved(self, tmp_path, network):
+        network.train()(torch.rand(2, 1, 32, 32))
+        path = tmp_path / "generator.safetensors"
+        save_generator(path, network, data="three squares")
+        loaded = load_generator(path)
+        L = torch.rand(1, 1, 32, 32)
+        assert torch.equal(loaded(L), network.eval()(L))
+        assert not loaded.training
+        assert not any(parameter.requires_grad for parameter in loaded.parameters())
+        assert read_card(path)["data"] == "three squares"
+
+    def test_a_missing_file(self, tmp_path):
+        with pytest.raises(RunError, match="there are no weights at"):
+            load_generator(tmp_path / "none.safetensors")
+
+    @pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x80\x04pickle"])
+    def test_something_else(self, tmp_path, content):
+        path = tmp_path / "generator.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(RunError, match="holds no safetensors weights"):
+            load_generator(path)
+
+    def test_weights_cut_off(self, tmp_path):
+        path = tmp_path / "generator.safetensors"
+        save_generator(path, StridedUNet(8))
+        path.write_bytes(path.read_bytes()[:-1000])
+        with pytest.raises(RunError, match="holds no safetensors weights"):
+            load_generator(path)
+
+    def test_weights_of_another_program(self, tmp_path):
+        path = tmp_path / "generator.safetensors"
+        save_file({"weight": torch.zeros(2)}, path)
+        with pytest.raises(RunError, match="cannot build.*UNet, StridedUNet"):
+            load_generator(path)
+
+    def test_weights_of_another_width(self, tmp_path):
+        path = tmp_path / "generator.safetensors"
+        network = StridedUNet(8)
+        network.config = {"width": 16, "depth": 4}
+        save_generator(path, network)
+        with pytest.raises(RunError, match=r"(?s)do not fit StridedUNet.*first\.0\.weight"):
+            load_generator(path)
+
+    def test_the_card_of_what_holds_no_weights(self, tmp_path):
+        path = tmp_path / "generator.safetensors"
+        with pytest.raises(RunError, match="there are no weights at"):
+            read_card(path)
+        path.write_bytes(b"cut off")
+        with pytest.raises(RunError, match="holds no safetensors weights.*Copy it again"):
+            read_card(path)
+        save_file({"weight": torch.zeros(2)}, path)
+        assert read_card(path) == {}
+
+
+COLUMNS = ("step", "stage", "loss_d", "d_real")
+
+
+def rows(*steps):
+    return [{"step": step, "stage": "game", "loss_d": 0.5 * step, "d_real": None} for step in steps]
+
+
+class TestRun:
+    def test_a_new_folder_gets_its_config_and_environment(self, tmp_path):
+        with Run(tmp_path / "run", {"batch": 4, "betas": (0.5, 0.9)}):
+            pass
+        content = json.loads((tmp_path / "run" / "config.json").read_text())
+        assert content["config"] == {"batch": 4, "betas": [0.5, 0.9]}
+        assert content["environment"]["torch"] == torch.__version__.split("+")[0]
+        assert {"python", "device", "commit"} <= content["environment"].keys()
+        assert content["environment"]["processes"] == 1
+
+    def test_a_machine_without_git(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        with Run(tmp_path, {}):
+            pass
+        assert '"commit": "unknown"' in (tmp_path / "config.json").read_text()
+
+    def test_the_same_config_goes_on_and_another_is_refused_by_field(self, tmp_path):
+        config = {"batch": 4, "size": 64, "betas": (0.5, 0.9)}
+        with Run(tmp_path, config):
+            (tmp_path / "history.csv").write_text("step\n1\n")
+        with Run(tmp_path, config):
+            assert (tmp_path / "history.csv").exists()
+        with pytest.raises(RunError, match="batch 4, now 8; size 64, now 32.*--fresh"):
+            Run(tmp_path, config | {"batch": 8, "size": 32}).__enter__()
+        with Run(tmp_path, config):  # the refusal did not keep the lock
+            pass
+
+    def test_fresh_removes_the_old_run_and_nothing_else(self, tmp_path):
+        with Run(tmp_path, {"batch": 4}) as run:
+            run.save_checkpoint({"step": 1})
+            run.append_rows("history.csv", rows(1))
+            (tmp_path / "samples").mkdir()
+            (tmp_path / "samples" / "epoch.png").touch()
+            for name in ("validation.csv", "best.safetensors", "generator.safetensors"):
+                (tmp_path / name).touch()
+        (tmp_path / "notes.txt").write_text("mine")
+        with Run(tmp_path, {"batch": 8}, fresh=True) as run:
+            assert run.load_checkpoint() is None
+        assert sorted(os.listdir(tmp_path)) == [".lock", "config.json", "notes.txt"]
+        assert read_config(tmp_path / "config.json") == {"batch": 8}
+
+    def test_parts_of_a_killed_process_are_cleared_away(self, tmp_path):
+        (tmp_path / ".checkpoint.pt.123.part").touch()
+        with Run(tmp_path, {}):
+            assert not list(tmp_path.glob(".*.part"))
+
+    def test_one_process_at_a_time(self, tmp_path):
+        with Run(tmp_path, {}), multiprocessing.get_context("spawn").Pool(1) as pool:
+            message = pool.apply(try_to_hold, (tmp_path,))
+        assert "another process is writing" in message
+        assert try_to_hold(tmp_path) == "held"
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", "null", "{broken"])
+    def test_a_broken_config_is_named(self, tmp_path, content):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(RunError, match="no config.json of a run"):
+            Run(tmp_path, {}).__enter__()
+
+    def test_no_config_is_named(self, tmp_path):
+        with pytest.raises(RunError, match="is this the folder of a run"):
+            read_config(tmp_path / "config.json")
+
+
+def try_to_hold(folder):
+    try:
+        with Run(folder, {}):
+            return "held"
+    except RunError as error:
+        return str(error)
+
+
+class TestCheckpoints:
+    def test_the_last_one_is_loaded(self, tmp_path):
+        with Run(tmp_path, {}) as run:
+            assert run.load_checkpoint() is None
+            for step in (1, 2, 3):
+                run.save_checkpoint({"step": step, "weight": torch.full((3,), float(step))})
+            assert run.load_checkpoint()["weight"].tolist() == [3.0] * 3
+
+    @pytest.mark.parametrize("damage", ["cut", "beheaded", "flip", "empty", "text"])
+    def test_a_damaged_one_is_named_and_the_one_before_it_used(self, tmp_path, damage):
+        path = tmp_path / "checkpoint.pt"
+        with Run(tmp_path, {}) as run:
+            for step in (1, 2):
+                run.save_checkpoint({"step": step, "weight": torch.rand(1000)})
+            content = bytearray(path.read_bytes())
+            middle = len(content) // 2
+            content[middle] ^= 0xFF
+            broken = {"cut": content[:middle], "beheaded": content[1:], "flip": content}
+            path.write_bytes(bytes(broken.get(damage, b"hello" if damage == "text" else b"")))
+            with pytest.warns(UserWarning, match="checkpoint.pt is damaged"):
+                assert run.load_checkpoint()["step"] == 1
+
+    def test_one_that_cannot_be_read_now_is_not_given_up(self, tmp_path, monkeypatch):
+        with Run(tmp_path, {}) as run:
+            run.save_checkpoint({"step": 1})
+
+            def out_of_memory(*args, **options):
+                raise MemoryError
+
+            monkeypatch.setattr(torch, "load", out_of_memory)
+            with pytest.raises(MemoryError):
+                run.load_checkpoint()
+
+    def test_a_full_disk_is_explained(self, tmp_path, monkeypatch):
+        def full(path, content):
+            path.write_text("a part of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with Run(tmp_path, {}) as run:
+            run.save_checkpoint({"step": 1})
+            monkeypatch.setattr(Path, "write_bytes", full)
+            with pytest.raises(OSError, match="the disk is full"):
+                run.save_checkpoint({"step": 2})
+            assert run.load_checkpoint() == {"step": 1}
+
+    def test_between_the_two_moves_of_a_save_nothing_is_lost(self, tmp_path):
+        with Run(tmp_path, {}) as run:
+            run.save_checkpoint({"step": 1})
+            os.replace(tmp_path / "checkpoint.pt", tmp_path / "checkpoint.previous.pt")
+            assert run.load_checkpoint()["step"] == 1
+
+    def test_a_hostile_pickle_is_refused(self, tmp_path):
+        class Hostile:
+            def __reduce__(self):
+                return os.mkdir, (str(tmp_path / "harm"),)
+
+        with Run(tmp_path, {}) as run:
+            torch.save({"step": Hostile()}, tmp_path / "checkpoint.pt")
+            with (
+                pytest.warns(UserWarning, match="cannot be used"),
+                pytest.raises(RunError, match="no other checkpoint; start over"),
+            ):
+                run.load_checkpoint()
+        assert not (tmp_path / "harm").exists()
+
+
+class TestHistory:
+    def test_rows_come_back_as_numbers(self, tmp_path):
+        with Run(tmp_path, {}) as run:
+            run.append_rows("history.csv", rows(1, 2))
+            run.append_rows("history.csv", rows(3))
+        assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
+
+    def test_it_is_cut_back_to_a_checkpoint(self, tmp_path):
+        with Run(tmp_path, {}) as run:
+            run.append_rows("history.csv", rows(1, 2, 3, 4))
+            assert run.cut_rows("history.csv", 2, COLUMNS) == rows(1, 2)
+            run.append_rows("history.csv", rows(3))
+            assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
+            assert run.cut_rows("history.csv", 0, COLUMNS) == []
+            assert not (tmp_path / "history.csv").exists()
+
+    @pytest.mark.parametrize("step", [0, 1])
+    def test_a_table_that_another_program_holds_is_named(self, tmp_path, monkeypatch, step):
+        def held(*_, **__):
+            raise PermissionError("a spreadsheet holds it")
+
+        with Run(tmp_path, {}) as run:
+            run.append_rows("history.csv", rows(1, 2))
+            monkeypatch.setattr("colorlib.runs.move", held)
+            monkeypatch.setattr("pathlib.Path.unlink", held)
+            with pytest.raises(RunError, match=r"history\.csv cannot be written to: close it"):
+                run.cut_rows("history.csv", step, COLUMNS)
+            monkeypatch.undo()
+
+    def test_a_line_that_a_kill_cut_off_is_left_out(self, tmp_path):
+        with Run(tmp_path, {}) as run:
+            run.append_rows("history.csv", rows(1, 2))
+            with open(tmp_path / "history.csv", "a") as file:
+                file.write("3,game,1.")
+            assert run.cut_rows("history.csv", 5, COLUMNS) == rows(1, 2)
+
+    def test_damaged_rows_and_those_of_another_table_are_dropped(self, tmp_path):
+        with Run(tmp_path, {}) as run:
+            run.append_rows("history.csv", rows(1, 2, 3))
+            content = (tmp_path / "history.csv").read_text()
+            (tmp_path / "history.csv").write_text(content.replace("2,game,1.0", "2,game,1.O"))
+            assert run.cut_rows("history.csv", 5, COLUMNS) == rows(1, 3)
+            assert run.cut_rows("history.csv", 5, COLUMNS[:-1]) == []
+
+    def test_none_is_empty(self, tmp_path):
+        assert read_history(tmp_path / "history.csv") == []
