@@ -12,6 +12,7 @@ from lessonkit.figures import FAKE, GENERATOR, INK, PALE, REAL
 from lessonkit.results import spread, where
 
 SHIPPED, RIVAL, AHEAD = "shipped", "l1 × k", "shipped − l1 × k"
+METRICS = ("psnr_ab", "ciede2000", "lpips", "colorfulness")
 DIGITS = {"ciede2000": 2, "psnr_ab": 2, "lpips": 3, "colorfulness": 1}  # after the point
 
 
@@ -41,12 +42,12 @@ def photos_table(results: dict, style: str = "github") -> str:
         for name, rows in groups.items():
             cells = [
                 spread([row[metric] for row in rows]) if metric in rows[0] else ""
-                for metric in DIGITS
+                for metric in METRICS
             ]
             lines.append([data, name, *cells])
         real = mean(run["rows"]["gray"]["colorfulness_real"] for run in runs)
         lines.append([data, "real", "", "", "", f"{real:.2f}"])
-    headers = ["photos", "", *(COLUMNS[metric] for metric in DIGITS)]
+    headers = ["photos", "", *(COLUMNS[metric] for metric in METRICS)]
     return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from check_cases import cases, judge
 
-from lessonkit import ROOT
+from tools import ROOT
 
 if not (ROOT / "data" / "results" / "brown.json").exists():
     pytest.skip("the λ sweep is not recorded yet: make recipes", allow_module_level=True)

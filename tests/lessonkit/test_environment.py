@@ -14,7 +14,6 @@ from lessonkit.lesson_00.environment import (
     look_around,
     look_at_disk,
     look_at_extras,
-    look_at_networks,
     look_at_packages,
     look_at_python,
 )
@@ -96,13 +95,6 @@ def test_an_old_python(monkeypatch):
     monkeypatch.setattr(environment.platform, "python_version", lambda: "3.9.1")
     finding = look_at_python(">=3.11")
     assert finding.state == "missing" and "Python is 3.9.1" in finding.text
-
-
-def test_networks(course):
-    assert [finding.state for finding in look_at_networks()] == ["missing", "missing"]
-    for name in ("scenes", "photos"):
-        (course / "data" / "weights" / f"{name}.safetensors").touch()
-    assert [finding.state for finding in look_at_networks()] == ["ok", "ok"]
 
 
 def test_disk(course, monkeypatch):

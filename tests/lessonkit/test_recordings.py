@@ -11,10 +11,12 @@ from PIL import Image
 from colorlib.color import L_ab_to_rgb
 from colorlib.config import RECIPES
 from colorlib.steps import Players, discriminator_step, generator_step
-from lessonkit import ROOT
 from lessonkit.lesson_07 import recordings
 from lessonkit.lesson_07.case_files import LETTERS
-from lessonkit.lesson_07.recordings import CASES, Game, Recordings, make_data, measure, record
+from lessonkit.lesson_07.recordings import CASES, Game, make_data, measure, record
+from tools import ROOT
+from tools import recordings as tool
+from tools.recordings import Recordings
 
 HEALTHY = CASES["healthy"]
 CURVES = ROOT / "data" / "results" / "curves"
@@ -118,7 +120,7 @@ def test_measures_of_the_truth_and_of_gray(data):
 def test_the_sheet_ends_with_the_truth(data):
     real_ab = data.test_ab
     recording = recordings.Recording({}, [1], [torch.zeros_like(real_ab[data.shown])])
-    sheet = recordings.sheet(recording, data)
+    sheet = tool.sheet(recording, data)
     assert sheet.size == (6 * 32, 2 * 32)
     L, ab = data.test_L[data.shown[:1]], data.test_ab[data.shown[:1]]
     truth = (255 * L_ab_to_rgb(L, ab)[0]).round().byte().permute(1, 2, 0)
@@ -128,9 +130,9 @@ def test_the_sheet_ends_with_the_truth(data):
 
 def test_what_is_done_is_not_done_again(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Game.__init__, "__defaults__", (2, 4))
-    monkeypatch.setattr(recordings, "make_data", lambda count: make_data(count, 32, 20))
+    monkeypatch.setattr(tool, "make_data", lambda count: make_data(count, 32, 20))
     runs = Recordings(names=("healthy",), steps=2, count=8, out=tmp_path)
-    monkeypatch.setattr(recordings, "EVERY", 1)
+    monkeypatch.setattr(tool, "EVERY", 1)
     runs.run()
     kept = (tmp_path / "healthy.json").read_bytes()
     facts = json.loads(kept)

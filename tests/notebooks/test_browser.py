@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from colorlib.runs import write_json
-from lessonkit import ROOT
+from tools import ROOT
 from tools.notebooks import FOLDER, clean, read, write
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")

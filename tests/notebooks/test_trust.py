@@ -30,8 +30,7 @@ from colorlib.photos import PhotoFolder, write_split
 from colorlib.runs import Run, RunError, atomic_write, hold, read_config
 from colorlib.scenes import SceneDataset
 from colorlib.training import BEST, LOOKS, Loop, train
-from lessonkit import ROOT
-from tools import notebooks
+from tools import ROOT, notebooks
 
 IS_LONG = bool(os.environ.get("COLORLIB_TRUST"))
 IS_ROOT = getattr(os, "geteuid", lambda: 1)() == 0

@@ -14,9 +14,10 @@ from PIL import Image
 from skimage import data
 
 from colorlib.runs import write_json
-from lessonkit import ROOT
-from tools import experiments
-from tools.experiments import LESSON, Experiments, device_names, is_done, photos_table
+from lessonkit.lesson_10 import results
+from lessonkit.lesson_10.results import device_names, photos_table
+from tools import ROOT, experiments
+from tools.experiments import LESSON, Experiments, is_done
 
 ROW = {"psnr_ab": 20.0, "ciede2000": 9.0, "colorfulness": 20.0, "colorfulness_real": 40.0}
 NAMES = ("gray", "mean color", "lookup by L", "l1 × 1", "l1 × k", "shipped")
@@ -117,7 +118,7 @@ def test_without_results_there_are_none(monkeypatch, tmp_path):
         raise FileNotFoundError(name)
 
     monkeypatch.setattr("lessonkit.course_file", missing)
-    assert experiments.read_results() is None
+    assert results.read_results() is None
 
 
 # --- for real ---

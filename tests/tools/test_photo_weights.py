@@ -14,20 +14,16 @@ from colorlib.metrics import evaluate, gray_baseline
 from colorlib.photos import DecodedPhotos
 from colorlib.runs import load_generator, read_card
 from colorlib.split import read_split
+from lessonkit.lesson_10.results import AHEAD, RIVAL, SHIPPED, draw_beside_rival, weights_table
 from tools import photo_weights
 from tools.photo_weights import (
-    AHEAD,
     CONFIGS,
     FACTORS,
-    RIVAL,
-    SHIPPED,
     PhotoWeights,
-    draw_beside_rival,
     draw_examples,
     join,
     loud_enough,
     rows_of,
-    weights_table,
     with_louder_end,
     without_twins,
 )

@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 
-from lessonkit import ROOT
-from tools import publish
+from tools import ROOT, publish
 from tools.notebooks import FOLDER, REPOSITORY, code_hash, names, read
 from tools.publish import PAGES, UNPUBLISHED, badges, main
 

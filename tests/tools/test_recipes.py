@@ -11,8 +11,9 @@ from colorlib.runs import load_generator
 from colorlib.scenes import SceneDataset
 from lessonkit.lesson_08 import brown
 from lessonkit.lesson_08.brown import cut_row, from_lines
+from lessonkit.results import recipes_table, spread
 from tools import recipes
-from tools.recipes import Matrix, recipes_table, spread
+from tools.recipes import Matrix
 
 ROW = {"psnr_ab": 20.0, "ciede2000": 5.0, "colorfulness": 80.0, "committed": 0.5}
 
