@@ -39,6 +39,14 @@ class RunError(RuntimeError):
     """A run folder, checkpoint or weight file that cannot be used; the message says what to do."""
 
 
+def choose_device(name: str | None = None) -> torch.device:
+    """The device that is named; by default CUDA, then Apple's mps, then the CPU."""
+    if name is None:
+        has_mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    return torch.device(name)
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Write a file so that its name always stands for something whole.
