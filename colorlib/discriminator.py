@@ -1,9 +1,9 @@
 """Discriminators: is this color the photo's own, or invented?
 
-Both look at lightness and chroma together, since the question is not "is this a nice color?"
-but "is it the right kind of color for this picture?". Both answer in logits: any number, 0 for
-"cannot tell", a positive one for "real". `torch.sigmoid` turns a logit into a probability; the
-losses in `colorlib.losses` never do, because a sigmoid that is sure loses its gradient.
+Both see lightness and chroma together, because the question is not "is this a nice color?" but
+"is it plausible for this picture?". Both return logits: 0 means "can't tell", positive means
+"real". `torch.sigmoid` turns a logit into a probability. The losses in `colorlib.losses` work on
+the logits directly, because a saturated sigmoid has no gradient.
 """
 
 from itertools import pairwise
@@ -17,16 +17,16 @@ IMAGE_WIDTHS = (32, 64, 128, 256, 512, 512)
 class ImageDiscriminator(nn.Module):
     """Judge a whole picture with one score, as in the tutorial.
 
-    Six 4×4 convolutions of stride 2, each with batch norm (see `PatchDiscriminator` for what that
-    costs in the first), then one that looks at the 4×4 pixels that are left. For pictures of 256
-    pixels: 6,993,825 parameters, and a receptive field of 382 pixels, more than the picture has.
+    Six 4×4 convolutions with stride 2, each with batch norm (`PatchDiscriminator` explains what
+    that costs in the first layer), then one over the remaining 4×4 pixels. At 256 pixels it has
+    6,993,825 parameters and a receptive field of 382 pixels, wider than the picture.
 
     Args:
-        size: height and width of the pictures, 64, 128 or 256. For 128 and 64 the last one and
-            the last two of the six convolutions are left out.
+        size: height and width of the pictures: 64, 128 or 256. At 128 it has five strided
+            convolutions, at 64 four.
 
     Raises:
-        ValueError: another size.
+        ValueError: any other size.
 
     Reference: Radford et al. 2016 for strides, batch norm and LeakyReLU(0.2).
     """
@@ -54,34 +54,35 @@ class ImageDiscriminator(nn.Module):
             ab: a*/110 and b*/110, (B, 2, size, size).
 
         Returns:
-            logits, (B, 1, 1, 1): one score a picture.
+            logits, (B, 1, 1, 1): one score per picture.
 
         Raises:
-            ValueError: pictures of another size.
+            ValueError: the pictures have another size.
         """
         size = self.config["size"]
         if L.shape[-2:] != (size, size):
             raise ValueError(
-                f"this ImageDiscriminator judges {size}×{size} pixels, got "
-                f"{L.shape[-2]}×{L.shape[-1]}; resize them, or take a PatchDiscriminator"
+                f"this ImageDiscriminator judges pictures of {size}×{size} pixels, got "
+                f"{L.shape[-2]}×{L.shape[-1]}; resize them or use a PatchDiscriminator"
             )
         return self.layers(torch.cat([L, ab], dim=1))
 
 
 class PatchDiscriminator(nn.Module):
-    """Judge every patch of a picture by itself, with a map of scores.
+    """Judge each patch of a picture separately, with a map of scores.
 
-    With the defaults each score sees 70×70 pixels. `layers=2` sees 34, `layers=1` sees 16. It
-    takes any size from 3 · 2**layers pixels on; near the rim a patch sees padding.
+    With the defaults each score sees 70×70 pixels; `layers=2` sees 34, `layers=1` sees 16. The
+    input may have any size from 3 · 2**layers pixels up; patches at the border see padding.
 
     Args:
-        width: channels of the first layer; each further layer has twice as many, at most 8 times.
-        layers: convolutions of stride 2.
-        norm: "batch" as published, or "none": each picture is judged by itself, which WGAN-GP's
-            penalty needs, and which teaches G less color noise (it is the recipes' default).
+        width: channels of the first layer. They double with each layer, up to 8 times as many.
+        layers: number of convolutions with stride 2.
+        norm: "batch" as published, or "none", the default of the recipes. Without batch norm each
+            picture is judged independently, as WGAN-GP's penalty requires, and the generator
+            learns less color noise.
 
-    Reference: Isola et al. 2017, section 3.2.2. The first layer never has batch norm: it would
-    erase the mean color, by which a fake is often known.
+    Reference: Isola et al. 2017, section 3.2.2. The first layer never has batch norm, which would
+    erase the mean color, often the best sign of a fake.
     """
 
     def __init__(self, width: int = 64, layers: int = 3, norm: str = "batch"):
@@ -105,22 +106,22 @@ class PatchDiscriminator(nn.Module):
             ab: a*/110 and b*/110, (B, 2, H, W).
 
         Returns:
-            logits, (B, 1, h, w): one score a patch; 30×30 of them at 256 pixels by default.
+            logits, (B, 1, h, w): one score per patch; by default 30×30 scores at 256 pixels.
 
         Raises:
-            ValueError: pictures too small for a single patch.
+            ValueError: the pictures are too small for a single patch.
         """
         smallest = 3 * 2 ** self.config["layers"]
         if min(L.shape[-2:]) < smallest:
             raise ValueError(
-                f"PatchDiscriminator(layers={self.config['layers']}) needs pictures of {smallest} "
-                f"pixels or more, got {L.shape[-2]}×{L.shape[-1]}; use fewer layers"
+                f"PatchDiscriminator(layers={self.config['layers']}) needs pictures of at least "
+                f"{smallest} pixels, got {L.shape[-2]}×{L.shape[-1]}; use fewer layers"
             )
         return self.layers(torch.cat([L, ab], dim=1))
 
 
 def strided_block(before: int, after: int, stride: int, norm: str) -> list[nn.Module]:
-    """A 4×4 convolution, batch norm if asked for, LeakyReLU(0.2); stride 2 halves the size."""
+    """A 4×4 convolution, optional batch norm, and LeakyReLU(0.2); stride 2 halves the size."""
     block = [nn.Conv2d(before, after, kernel_size=4, stride=stride, padding=1)]
     if norm == "batch":
         block.append(nn.BatchNorm2d(after))
@@ -128,10 +129,10 @@ def strided_block(before: int, after: int, stride: int, norm: str) -> list[nn.Mo
 
 
 def receptive_field(discriminator: nn.Module) -> int:
-    """How many pixels across one score of a discriminator sees.
+    """The width in pixels of what one score of a discriminator sees.
 
-    Walks back from one output pixel: each convolution of kernel k and stride s turns a field of
-    f pixels into (f - 1) · s + k.
+    Works backward from one output pixel: a convolution with kernel k and stride s turns a field
+    of f pixels into (f - 1) · s + k.
     """
     field = 1
     for layer in reversed(list(discriminator.modules())):

@@ -1,12 +1,12 @@
-"""What each player wants: adversarial objectives on logits, and reconstruction losses.
+"""Adversarial objectives on logits, and reconstruction losses.
 
-Every objective is a pair of functions. The discriminator's takes its logits on real and on fake
-pictures, the generator's the logits on its fakes; both return one number to be made small. They
-take logits, not probabilities: a sigmoid in front of the logarithm loses its gradient where it
-is most needed, when the discriminator is sure.
+Each objective is a pair of losses: one for the discriminator, which takes the logits of real and
+fake pictures, and one for the generator, which takes the logits of its fakes. They take logits
+rather than probabilities because a sigmoid followed by a logarithm loses its gradient just when
+the discriminator is confident.
 
-Written D for the logit of the discriminator, x for real and G for fake pictures, softplus(t) for
-log(1 + exp(t)) and E for the mean over pictures and patches.
+Notation: D is the discriminator's logit, x a real picture, G a fake one, softplus(t) =
+log(1 + exp(t)), and E the mean over pictures and patches.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from colorlib.color import L_ab_to_rgb, colorfulness
 
 
 def bce_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
-    """Binary cross-entropy of D: E softplus(-D(x)) + E softplus(D(G)), halved; log 2 at logits 0.
+    """Binary cross-entropy, D: (E softplus(-D(x)) + E softplus(D(G))) / 2; log 2 at logit 0.
 
-    Reference: Goodfellow et al. 2014, equation 1, with D's probability written as a logit.
+    Reference: Goodfellow et al. 2014, equation 1, written with logits.
     """
     return (functional.softplus(-logits_real).mean() + functional.softplus(logits_fake).mean()) / 2
 
 
 def bce_generator(logits_fake: Tensor) -> Tensor:
-    """Binary cross-entropy of G against the label "real": E softplus(-D(G)); log 2 at logit 0.
+    """Binary cross-entropy, G, with target label 1: E softplus(-D(G)); log 2 at logit 0.
 
-    Reference: Goodfellow et al. 2014, section 3: maximize log D(G) rather than minimize
-    log(1 - D(G)), which is flat just when D rejects the fakes.
+    Reference: Goodfellow et al. 2014, section 3: maximize log D(G) instead of minimizing
+    log(1 - D(G)), which is flat when D rejects the fakes.
     """
     return functional.softplus(-logits_fake).mean()
 
@@ -49,13 +49,13 @@ def lsgan_generator(logits_fake: Tensor) -> Tensor:
 def hinge_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     """Hinge, D: (E max(0, 1 - D(x)) + E max(0, 1 + D(G))) / 2.
 
-    Reference: Lim and Ye 2017. Differs: halved, so that D learns as fast as with the others.
+    Reference: Lim and Ye 2017. Differs: halved, so that D learns at the same pace as with BCE.
     """
     return (functional.relu(1 - logits_real).mean() + functional.relu(1 + logits_fake).mean()) / 2
 
 
 def wasserstein_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
-    """Wasserstein critic: E D(G) - E D(x); needs `gradient_penalty` beside it.
+    """Wasserstein, D: E D(G) - E D(x); used with `gradient_penalty`.
 
     Reference: Arjovsky et al. 2017; Gulrajani et al. 2017, equation 3.
     """
@@ -68,7 +68,7 @@ def negative_mean_generator(logits_fake: Tensor) -> Tensor:
 
 
 class Objective(NamedTuple):
-    """The two sides of an adversarial game, and whether D's gradient is to be penalized."""
+    """The losses of D and G, and whether D also gets a gradient penalty."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
@@ -86,10 +86,10 @@ RECONSTRUCTIONS = {"l1": functional.l1_loss, "l2": functional.mse_loss}
 
 
 def colorfulness_loss(L: Tensor, ab: Tensor) -> Tensor:
-    """How gray pictures look: E(1 - colorfulness / 100), 1 for plain gray.
+    """Penalty for gray pictures: E(1 - colorfulness / 100), which is 1 for plain gray.
 
-    A reconstruction loss pulls whatever it is unsure of toward gray; this pulls all of it away,
-    and leaves it to the other losses where color costs least.
+    A reconstruction loss pulls uncertain pixels toward gray. This loss pulls every pixel away
+    from gray, and the other losses decide where color costs least.
 
     Args:
         L: (B, 1, H, W).
@@ -103,27 +103,27 @@ def colorfulness_loss(L: Tensor, ab: Tensor) -> Tensor:
 def gradient_penalty(
     discriminator: nn.Module, L: Tensor, real_ab: Tensor, fake_ab: Tensor
 ) -> Tensor:
-    """How far D's slope is from 1 between real and fake: E (‖∇ D(mixed)‖ - 1)².
+    """WGAN-GP's penalty on D's gradient between real and fake: E (‖∇ D(mixed)‖ - 1)².
 
-    A critic for the Wasserstein distance may not rise by more than 1 over a distance of 1. The
-    slope is measured, picture by picture, at a random point between the real and the fake one.
+    The Wasserstein distance needs a D whose slope is at most 1 everywhere. The gradient is taken
+    per picture, at a random point on the line from the real ab to the fake ab.
 
     Args:
-        discriminator: takes (L, ab), returns logits; without batch norm, since the slope is to be
-            each picture's own.
+        discriminator: takes (L, ab) and returns logits; without batch norm, which would mix the
+            gradients of different pictures.
         L: (B, 1, H, W).
         real_ab: (B, 2, H, W).
-        fake_ab: (B, 2, H, W); no gradient flows back into it.
+        fake_ab: (B, 2, H, W); no gradient flows into it.
 
     Returns:
-        the penalty, a number; Gulrajani et al. multiply it by 10.
+        The penalty, a scalar; Gulrajani et al. weight it with 10.
 
-    Reference: Gulrajani et al. 2017, equation 3. Differs: for a map of scores, D(mixed) is the
-    mean score of the picture.
+    Reference: Gulrajani et al. 2017, equation 3. Differs: where D returns a map of scores,
+    D(mixed) is their mean.
     """
-    with torch.autocast(L.device.type, enabled=False):  # slopes of slopes need float32
-        share = torch.rand(len(L), 1, 1, 1, device=L.device)
-        mixed_ab = torch.lerp(real_ab, fake_ab.detach().to(real_ab), share).requires_grad_()
+    with torch.autocast(L.device.type, enabled=False):  # second derivatives need float32
+        weight = torch.rand(len(L), 1, 1, 1, device=L.device)
+        mixed_ab = torch.lerp(real_ab, fake_ab.detach().to(real_ab), weight).requires_grad_()
         scores = discriminator(L, mixed_ab).flatten(1).mean(dim=1)
-        (slope,) = torch.autograd.grad(scores.sum(), mixed_ab, create_graph=True)
-        return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        (gradient,) = torch.autograd.grad(scores.sum(), mixed_ab, create_graph=True)
+        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
