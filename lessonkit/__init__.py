@@ -1,20 +1,15 @@
-"""What only the notebooks need; the package itself never imports it.
+"""What only the notebooks import. It may import colorlib; colorlib never imports it.
 
-profiles    how much a lesson computes: ci, laptop, full
-figures     one style for all figures; pictures side by side; alternative text
-diagrams    the U, the two players and the procedure, drawn by code
-widgets     controls that redraw a figure, and still pictures where nobody can move them
-checks      instant checks of the exercises, one module a lesson
-notebooks   execute the notebooks, stamp them, derive the learners' copies
-anatomy     what every lesson must have
-class_kit   what a teacher needs, from the same notebooks
-publish     one address on GitHub in every file that tells it
-site        the course as web pages
-recipes     all recipes side by side, for the tables
-experiments the same on photos, through lesson 10
-recordings  runs that went wrong on purpose, for lesson 07
-
-The other modules belong to one lesson each and say so in their first line.
+profiles     how much a lesson computes: ci, laptop or full
+figures      one style for all figures, pictures side by side, alternative text
+diagrams     drawings of the U-Net, the two players and the training procedure
+widgets      controls that redraw a figure, and still pictures where nothing can move
+checks       the machinery of the instant checks
+results      recorded results of long runs as tables
+color_views  figures about color (lessons 00 and 01)
+toy_gan      a GAN of single numbers (lessons 02 and 07)
+watch        samples and curves of a run (lessons 06 and 10)
+lesson_NN    what only lesson NN imports; `checks` examines the answers to its exercises
 """
 
 import json
@@ -41,27 +36,27 @@ def course_file(name: str) -> Path:
         if (folder / "data" / "README.md").exists() and (folder / name).exists():
             return folder / name
     raise FileNotFoundError(
-        f"{name} is not in the course's folder. Open the notebook from its place in the course, "
-        "or download the course again: part of it is missing."
+        f"{name} was not found in the course's folder. Open the notebook from inside the course. "
+        "If that is where it is, part of the course is missing: download it again."
     )
 
 
 def course_results(name: str) -> dict:
-    """What a measurement has written into data/results: "scenes", "brown", "photos" ...
+    """Read a recorded result from data/results, such as "scenes" or "brown".
 
     Raises:
-        FileNotFoundError: it is not in the course.
+        FileNotFoundError: the course has no such result.
     """
     return json.loads(course_file(f"data/results/{name}.json").read_text("utf-8"))
 
 
 def writable(folder: Path) -> Path:
-    """Make a folder; where nothing may be written, one for today, and say so.
+    """Create a folder for what the learner makes; if that fails, use a temporary one and say so.
 
     Args:
-        folder: where a lesson would leave what the learner made.
+        folder: where the lesson would like to write.
     Returns:
-        The folder, or another one of the same name outside of the course.
+        The folder, or a temporary one with the same name.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +64,6 @@ def writable(folder: Path) -> Path:
     except OSError as error:
         elsewhere = Path(mkdtemp(), folder.name)
         elsewhere.mkdir()
-        print(f"cannot write to {folder} ({error.strerror}); what you make lies in {elsewhere}")
+        print(f"Can't write to {folder} ({error.strerror}). Your files go to {elsewhere} instead.")
         return elsewhere
     return folder

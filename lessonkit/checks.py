@@ -1,6 +1,6 @@
-"""Instant checks of the exercises: a word that helps, never an exception in a learner's notebook.
+"""Instant checks of the exercises: helpful messages, never an exception in a learner's notebook.
 
-A lesson's checks stand in `lesson_NN.py` beside this file:
+The checks of a lesson are in its own folder, in `lesson_NN/checks.py`:
 
     @check
     def best_constant(answer):
@@ -9,9 +9,9 @@ A lesson's checks stand in `lesson_NN.py` beside this file:
         require(got == 0, f"for L1 you return {got:g}; which guess costs least on 0, 0, 1?")
         return "L1 asks for the median."
 
-and are called in the notebook as `checks.best_constant(best_constant)`. An untouched stub gets
-"not done yet", a wrong answer "not yet" and why, a right one "right". With COLORLIB_STRICT=1,
-under which the solutions are run by the tests, a wrong answer raises `Mistake`.
+The notebook calls them as `checks.best_constant(best_constant)`. An untouched stub gets "not done
+yet", a wrong answer gets "not yet" and the reason, and a right one gets "right". The tests run
+the solutions with COLORLIB_STRICT=1, which turns a wrong answer into a `Mistake`.
 """
 
 import ast
@@ -32,7 +32,7 @@ CHECKS: dict[str, "Check"] = {}  # "lesson_08.best_constant" -> the check, in or
 
 
 class NotDone(Exception):  # noqa: N818 (nobody made an error)
-    """The stub is as it was given out."""
+    """The learner has not touched the stub."""
 
 
 class Mistake(AssertionError):  # noqa: N818 (the word that learners use)
@@ -40,16 +40,16 @@ class Mistake(AssertionError):  # noqa: N818 (the word that learners use)
 
 
 class Verdict(NamedTuple):
-    """What a check thinks of an answer."""
+    """The outcome of a check."""
 
     kind: str
     """"right", "wrong" or "not done"."""
     message: str
-    """For the learner: what is right, what is wrong or what is to be done."""
+    """For the learner: what is right, what is wrong, or what to do."""
 
 
 class Check:
-    """One exercise's check: call it on an answer and it prints its verdict. Made by `check`."""
+    """The check of one exercise; calling it on an answer prints the verdict. See `check`."""
 
     def __init__(self, examine: Callable[[Any], str]) -> None:
         functools.update_wrapper(self, examine)
@@ -68,7 +68,7 @@ class Check:
             raise Mistake(f"{self.__name__}: {verdict.message}")
 
     def judge(self, answer: Any) -> Verdict:
-        """Examine an answer, whatever it does, and leave all random numbers as they were."""
+        """Examine an answer, catching any error; the random state is left unchanged."""
         name = getattr(answer, "__name__", self.__name__)
         try:
             with _own_random_numbers():
@@ -77,21 +77,21 @@ class Check:
             if error.args == (None,) and _is_written(answer):
                 place = f"a method of `{name}`" if inspect.isclass(answer) else f"`{name}`"
                 return Verdict("wrong", f"{place} returns None; did you forget `return`?")
-            return Verdict("not done", f"`{name}` is still the stub; fill it in, run it again.")
+            return Verdict("not done", f"`{name}` is still the stub; fill it in and run it again.")
         except Mistake as mistake:
             return Verdict("wrong", str(mistake))
         except Exception as error:
             if "ellipsis" in str(error):  # the stub's ... was used as a value
-                return Verdict("not done", f"`{name}` still has a ... to be replaced.")
+                return Verdict("not done", f"`{name}` still has a ... to replace.")
             return Verdict("wrong", _explain(name, error))
 
 
 def check(examine: Callable[[Any], str]) -> Check:
-    """Make a function that examines an answer a check, and keep it in `CHECKS`.
+    """Turn a function that examines an answer into a check, and register it in `CHECKS`.
 
     Args:
-        examine: takes the learner's function, class or value. It calls `require` and returns the
-            word of praise: one sentence that says why the answer matters.
+        examine: takes the learner's function, class or value. It calls `require` for each
+            condition, and returns one sentence that says why the answer matters.
     """
     made = Check(examine)
     CHECKS[f"{examine.__module__.rpartition('.')[2]}.{examine.__name__}"] = made
@@ -99,19 +99,19 @@ def check(examine: Callable[[Any], str]) -> Check:
 
 
 def require(is_right: Any, message: str) -> None:
-    """Go on where `is_right` holds; else end the check with a message that names the mistake."""
+    """End the check with a message that names the mistake, unless `is_right`."""
     if not is_right:
         raise Mistake(message)
 
 
 def require_close(got: Any, wanted: Any, message: str, tolerance: float = 1e-4) -> None:
-    """Require numbers or tensors to be of one shape and close.
+    """Require numbers or tensors to have the same shape and nearly the same values.
 
     Args:
         got: the learner's number, array or tensor.
-        wanted: the right one.
+        wanted: the correct one.
         message: names the likeliest mistake.
-        tolerance: largest difference allowed, absolute, and relative where values exceed 1.
+        tolerance: largest difference allowed, both absolute and relative.
     """
     got, wanted = (torch.as_tensor(value).detach().double().cpu() for value in (got, wanted))
     shapes = f"the shape is {tuple(got.shape)}; it should be {tuple(wanted.shape)}."
@@ -120,14 +120,14 @@ def require_close(got: Any, wanted: Any, message: str, tolerance: float = 1e-4) 
 
 
 def filled(value: Any) -> Any:
-    """Return a value that a learner's code gave; where it is None or ..., the stub is untouched."""
+    """Return a value from the learner's code, unless it is None or ..., as from the stub."""
     if value is None or value is Ellipsis:
         raise NotDone(value)
     return value
 
 
 def _is_written(answer: Any) -> bool:
-    """Whether a learner has replaced each `...` in a function, or in a class's methods."""
+    """Whether every `...` in a function, or in a class's methods, has been replaced."""
     parts = vars(answer).values() if inspect.isclass(answer) else [answer]
     functions = [part for part in parts if inspect.isfunction(part)]
     try:
@@ -143,7 +143,7 @@ def _is_written(answer: Any) -> bool:
 
 
 def _guarded(answer: Any) -> Any:
-    """Make a learner's function tell when it returns nothing, as stubs do."""
+    """Wrap a learner's function so that returning nothing counts as an unfinished stub."""
     if not inspect.isroutine(answer):
         return answer
 
@@ -156,7 +156,7 @@ def _guarded(answer: Any) -> Any:
 
 @contextmanager
 def _own_random_numbers() -> Iterator[None]:
-    """Check with seed 0 and give the notebook's random numbers back: a check changes no result."""
+    """Use seed 0 in this block, then restore the notebook's random state."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -170,7 +170,7 @@ def _own_random_numbers() -> Iterator[None]:
 
 
 def _explain(name: str, error: Exception) -> str:
-    """Say what stopped the learner's code, and in which of its lines if it was there."""
+    """Say which error stopped the learner's code, and in which of its lines."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.name == name or "ipykernel" in frame.filename]
     place = f" in its line `{own[-1].line}`" if own and own[-1].line else ""

@@ -1,6 +1,6 @@
 """One visual language for all lessons: style, colors, pictures side by side, alternative text.
 
-Real, fake, G and D have one color, one line and one marker each, in every figure of the course:
+Real, fake, G and D each keep their color, line style and marker in every figure of the course:
 
     axes.plot(steps, losses, **LINE["G"], label="G's loss")
     show(figure, "G's loss falls from 5 to 1 within 100 steps, then stays.")
@@ -21,7 +21,7 @@ from PIL import Image, ImageChops
 
 from colorlib.scenes import LABELS
 
-# Told apart by the color-blind (tests/test_figures.py simulates them), and 3:1 against white.
+# Distinguishable with color blindness (the tests simulate it), contrast 3:1 on white.
 REAL = "#004182"
 FAKE = "#F65A26"
 GENERATOR = "#22A57F"
@@ -29,14 +29,14 @@ DISCRIMINATOR = "#B167F4"
 INK = "#222222"
 PALE = "#8A8A8A"
 
-LINE = {  # a marker a tenth of the figure, however many points there are
+LINE = {  # ten markers per line, however many points there are
     "real": {"color": REAL, "linestyle": "-", "marker": "o", "markevery": 0.1},
     "fake": {"color": FAKE, "linestyle": "--", "marker": "s", "markevery": 0.1},
     "G": {"color": GENERATOR, "linestyle": "-.", "marker": "^", "markevery": 0.1},
     "D": {"color": DISCRIMINATOR, "linestyle": ":", "marker": "D", "markevery": 0.1},
 }
-LARGEST_PNG = 40_000  # bytes; GitHub shows no large notebook, so more is stored as JPEG
-LEAST_VISIBLE = 4  # levels of 255 that 99% of the values may be off by
+LARGEST_PNG = 40_000  # bytes; larger pictures become JPEG, since GitHub won't show big notebooks
+LEAST_VISIBLE = 4  # levels of 255: 99% of the values may differ by this much
 
 STYLE = {
     "figure.figsize": (8, 4),
@@ -70,12 +70,12 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Draw every figure from here on in the course's style, legible from the back row."""
+    """Draw all later figures in the course's style, legible from the back row."""
     plt.rcParams.update(STYLE)
 
 
 def render(figure: Figure) -> Image.Image:
-    """Render a figure as a picture, and close it, so that the notebook does not show it again."""
+    """Render a figure as a picture and close it, so the notebook doesn't show it twice."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor="white")
     plt.close(figure)
@@ -83,14 +83,14 @@ def render(figure: Figure) -> Image.Image:
 
 
 def encode(picture: Image.Image, form: str = "PNG", **options: Any) -> bytes:
-    """Encode a picture in a format of Pillow's, with its options."""
+    """Encode a picture with Pillow, in the given format and with its options."""
     buffer = io.BytesIO()
     picture.save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def few_colors(picture: Image.Image) -> Image.Image:
-    """Give a picture a palette where nobody sees the difference: a drawing takes a third so."""
+    """Reduce a picture to a palette if the difference is invisible; drawings shrink to a third."""
     reduced = picture.quantize(256, dither=Image.Dither.NONE)
     back = reduced.convert("RGB")
     difference = np.asarray(ImageChops.difference(picture.convert("RGB"), back))
@@ -98,21 +98,21 @@ def few_colors(picture: Image.Image) -> Image.Image:
 
 
 def show(figure: Figure | Image.Image, alt: str) -> None:
-    """Display a figure or a picture with alternative text, for those who cannot see it.
+    """Display a figure or a picture with alternative text for people who can't see it.
 
     Args:
-        figure: A matplotlib figure, which is closed, or a PIL picture.
-        alt: What there is to see, in a sentence that could stand for the figure.
+        figure: a matplotlib figure, which will be closed, or a PIL picture.
+        alt: what there is to see, in a sentence that could replace the figure.
 
     Raises:
         ValueError: there is no alternative text.
     """
     if not alt.strip():
-        raise ValueError("say in `alt` what the figure shows, for those who cannot see it")
+        raise ValueError("say in `alt` what the figure shows, for people who can't see it")
     picture = figure if isinstance(figure, Image.Image) else render(figure)
     kind, data = "image/png", encode(few_colors(picture), optimize=True)
     if len(data) > LARGEST_PNG:
-        fine = {"quality": 85, "subsampling": 0}  # 0: the colors at full resolution, too
+        fine = {"quality": 85, "subsampling": 0}  # 0: keeps the colors at full resolution
         kind, data = "image/jpeg", encode(picture.convert("RGB"), "JPEG", **fine)
     bundle = {kind: base64.b64encode(data).decode(), "text/plain": alt}
     display(bundle, raw=True, metadata={kind: {"alt": alt}})
@@ -126,18 +126,18 @@ def show_pictures(
     height: float = 2.6,
     smooth: bool = False,
 ) -> None:
-    """Display pictures side by side, with a title over each.
+    """Display pictures side by side, each with a title.
 
     Args:
         pictures: as `picture_grid` takes them.
-        titles: one a picture, or none at all.
+        titles: one per picture, or none.
         alt: what there is to see.
-        columns: pictures in a row; all in one row where it is None.
-        height: of one picture, in inches (100 pixels).
+        columns: pictures per row; None puts all of them in one row.
+        height: of one picture, in inches (100 pixels each).
         smooth: as `picture_grid` takes it.
 
     Raises:
-        ValueError: no alternative text, titles that do not match, or no picture to show.
+        ValueError: the alternative text is missing, the titles don't match, or there is no picture.
     """
     show(picture_grid(pictures, titles, columns, height, smooth), alt)
 
@@ -149,18 +149,20 @@ def picture_grid(
     height: float = 2.6,
     smooth: bool = False,
 ) -> Figure:
-    """Draw what `show_pictures` displays, for use in a larger whole or under a control.
+    """Draw what `show_pictures` displays, for use inside a widget or another figure.
 
     Args:
         pictures: a batch (B, 3, H, W) or a list of pictures, each as `to_picture` takes it.
-        titles: one a picture, or none at all.
-        columns: pictures in a row; all in one row where it is None.
+        titles: one per picture, or none.
+        columns: pictures per row; None puts all of them in one row.
         height: of one picture, in inches.
-        smooth: enlarge small pictures smoothly; otherwise each pixel is seen as a square.
+        smooth: enlarge small pictures smoothly; otherwise each pixel shows as a square.
     """
     arrays = [to_picture(picture) for picture in pictures]
     if not arrays or len(titles) not in (0, len(arrays)):
-        raise ValueError(f"{len(arrays)} pictures and {len(titles)} titles; give one to each")
+        raise ValueError(
+            f"got {len(arrays)} pictures and {len(titles)} titles; give one per picture"
+        )
     columns = columns or len(arrays)
     rows = -(-len(arrays) // columns)
     widest = max(array.shape[1] / array.shape[0] for array in arrays)
@@ -176,7 +178,7 @@ def picture_grid(
 
 
 def to_picture(picture: Any) -> np.ndarray:
-    """Bring a picture of any kind to what `imshow` takes.
+    """Convert a picture of any kind to what `imshow` takes.
 
     Args:
         picture: tensor or array, uint8 0..255, float 0..1 or bool; (3, H, W), (H, W, 3),
@@ -184,7 +186,7 @@ def to_picture(picture: Any) -> np.ndarray:
     Returns:
         float (H, W, 3), or (H, W) for a gray one, 0..1.
     Raises:
-        ValueError: another shape, or values outside 0..1.
+        ValueError: the shape is different, or values are outside 0..1.
     """
     if isinstance(picture, torch.Tensor):
         picture = picture.detach().cpu().numpy()
@@ -203,7 +205,7 @@ def to_picture(picture: Any) -> np.ndarray:
 
 
 def label_map(labels: torch.Tensor) -> torch.Tensor:
-    """Color the label maps of scenes, a color a thing, for `show_pictures`.
+    """Color the label maps of scenes, one color per thing, for `show_pictures`.
 
     Args:
         labels: ids of `colorlib.scenes.LABELS`, (*, H, W), uint8.

@@ -1,7 +1,7 @@
 """How much a lesson computes: three profiles, a seed, a device.
 
-A lesson runs in seconds for the tests (ci), in minutes on a laptop's CPU (laptop), at full size
-on a GPU (full). It opens with
+A lesson runs in seconds for the tests (ci), in minutes on a laptop CPU (laptop), or at full size
+on a GPU (full). It starts with
 
     setting = begin(seed=0)
     steps = setting.choose(ci=5, laptop=250, full=2500)
@@ -16,13 +16,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from colorlib.runs import choose_device
+
 PROFILES = ("ci", "laptop", "full")
 
 T = TypeVar("T")
 
 
 class Setting(NamedTuple):
-    """What a lesson runs with: made by `begin`."""
+    """What a lesson runs with; created by `begin`."""
 
     profile: str
     device: torch.device
@@ -34,25 +36,25 @@ class Setting(NamedTuple):
 
 
 def profile(name: str | None = None) -> str:
-    """Say which profile holds: `name`, else COLORLIB_PROFILE, else the hardware's.
+    """Choose the profile: `name` first, then COLORLIB_PROFILE, then the hardware.
 
     Args:
-        name: "ci", "laptop" or "full"; None leaves the choice to the environment.
+        name: "ci", "laptop" or "full"; None to let the environment decide.
     Returns:
-        One of `PROFILES`; by hardware "full" where CUDA is, else "laptop".
+        One of `PROFILES`. The hardware decides for "full" with CUDA and "laptop" without.
     Raises:
-        ValueError: the argument or the variable names no profile.
+        ValueError: there is no profile with that name.
     """
     by_hardware = "full" if torch.cuda.is_available() else "laptop"
     chosen = name or os.environ.get("COLORLIB_PROFILE") or by_hardware
     if chosen not in PROFILES:
         source = "argument" if name else "COLORLIB_PROFILE"
-        raise ValueError(f"{source}: no profile {chosen!r}; use one of {', '.join(PROFILES)}")
+        raise ValueError(f"{source}: unknown profile {chosen!r}; use one of {', '.join(PROFILES)}")
     return chosen
 
 
 def choose(*, ci: T, laptop: T, full: T, name: str | None = None) -> T:
-    """Return the value for the profile that holds, or for the one named.
+    """Return the value for the current profile, or for the one named.
 
     Example:
         >>> choose(ci=5, laptop=250, full=2500, name="laptop")
@@ -62,7 +64,7 @@ def choose(*, ci: T, laptop: T, full: T, name: str | None = None) -> T:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python's, NumPy's and torch's global random numbers, torch's on every device."""
+    """Seed the global random numbers of Python, NumPy and torch (on every device)."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -72,18 +74,18 @@ def begin(seed: int = 0, profile: str | None = None) -> Setting:
     """Seed everything and print, in one line, what the lesson's numbers depend on.
 
     Args:
-        seed: for every random number of the lesson.
-        profile: as in the function `profile`.
+        seed: seed of all random numbers in the lesson.
+        profile: see the function `profile`.
     Returns:
-        The profile, the device (CUDA where it is, else the CPU) and the seed.
+        The profile, the device (see `colorlib.runs.choose_device`) and the seed.
     Raises:
-        ValueError: there is no such profile.
+        ValueError: there is no profile with that name.
     """
     seed_everything(seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     name = choose(ci="ci", laptop="laptop", full="full", name=profile)
     versions = [f"{package} {version(package)}" for package in ("torch", "scikit-image", "numpy")]
-    machine = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    machine = torch.cuda.get_device_name() if device.type == "cuda" else device.type.upper()
     facts = [f"Python {platform.python_version()}", *versions, machine]
     print(" · ".join([*facts, f"profile {name}", f"seed {seed}"]))
     return Setting(name, device, seed)

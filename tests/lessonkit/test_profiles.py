@@ -30,11 +30,11 @@ def test_an_empty_variable_is_none(monkeypatch):
 
 def test_an_unknown_name_says_where_it_came_from_and_what_there_is(monkeypatch):
     with pytest.raises(
-        ValueError, match="argument: no profile 'fast'; use one of ci, laptop, full"
+        ValueError, match="argument: unknown profile 'fast'; use one of ci, laptop, full"
     ):
         profile("fast")
     monkeypatch.setenv("COLORLIB_PROFILE", "quick")
-    with pytest.raises(ValueError, match="COLORLIB_PROFILE: no profile 'quick'"):
+    with pytest.raises(ValueError, match="COLORLIB_PROFILE: unknown profile 'quick'"):
         profile()
 
 
