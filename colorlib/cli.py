@@ -357,16 +357,19 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         tyro.cli(commands, prog="colorlib", description=about, **options).run()
     except KeyboardInterrupt as interrupt:
-        print(f"\n{str(interrupt) or 'stopped'}", file=sys.stderr)
-        sys.exit(130)
+        status, message = 130, f"\n{str(interrupt) or 'stopped'}"
     except (RunError, TrainingError, DownloadError, OSError, ValueError) as error:
-        sys.exit(f"colorlib: {error}")
+        status, message = 1, f"colorlib: {error}"
     except NotImplementedError as error:  # what Apple's mps lacks
-        sys.exit(f"colorlib: this device can't do it: add --device cpu ({error!s:.80})")
+        status, message = 1, f"colorlib: this device can't do it: add --device cpu ({error!s:.80})"
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        sys.exit("colorlib: out of memory: close other programs")
+        status, message = 1, "colorlib: out of memory: close other programs"
+    else:
+        return
+    print(message, file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -189,7 +189,9 @@ def test_an_error_of_the_site_is_named(status, site, tmp_path):
     site.status = status
     if status == 404:
         site.files.clear()
-    with pytest.raises(DownloadError, match=rf"DUTS-TE\.zip cannot be downloaded .*{status}.*\n(?s:.*)--zip"):
+    with pytest.raises(
+        DownloadError, match=rf"DUTS-TE\.zip cannot be downloaded .*{status}.*\n(?s:.*)--zip"
+    ):
         download_duts(tmp_path)
     assert in_folder(tmp_path) == set()
 

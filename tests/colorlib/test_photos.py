@@ -374,8 +374,7 @@ def test_a_strange_folder_is_sorted_out(folder):
     (folder / "nowhere.jpg").symlink_to(folder / "not there")
     os.mkfifo(folder / "pipe.jpg")
 
-    opened = PhotoFolder(folder, size=16)
-    loaded = opened.load()
+    loaded = PhotoFolder(folder, size=16)
     good = [f"{seed}.png" for seed in range(1, 5)] + ["more/5.png"] + used
     twin = {"0.png", "copy of 0.png"} & {*loaded.names}
     assert sorted(loaded.names) == sorted([*good, *twin])
@@ -454,8 +453,7 @@ def test_find_photos_goes_by_names_alone(folder):
 
 @pytest.mark.parametrize("fit", ["crop", "stretch"])
 def test_loaded_photos_are_those_of_the_files(folder, fit):
-    opened = PhotoFolder(folder, size=16, fit=fit)
-    loaded = opened.load()
+    loaded = PhotoFolder(folder, size=16, fit=fit)
     assert loaded.rgb.shape == (6, 3, 16, 16) and loaded.rgb.dtype == torch.uint8
     # so that both parts of the usual split are slices
     assert loaded.names == [*split_by_photo(loaded.names)[1], *split_by_photo(loaded.names)[0]]
