@@ -5,10 +5,8 @@ Read the modules in this order, which is also the order of the course:
     color          RGB, YUV, HSV and Lab on tensors; scaling for the networks
     scenes         built-in data: rendered scenes whose colors can be learned in a minute
     runs           atomic writes, weight files, and the folder of a run
-    cache          decoded photos kept on disk
-    decode         one picture file of any kind: decoded, upright, square
-    split          which photos are for training and which for testing
-    photos         real data: find, check, load; DUTS, torchvision data sets, any folder
+    decode         one picture file of any kind: decoded, upright, in sRGB, square
+    photos         real data: find, decode, cache, split; DUTS, torchvision data sets, any folder
     download       fetch a data set, check it, unpack it
     generator      the U-Nets, from lightness to chroma
     discriminator  whole-image and patch discriminators, from colors to logits
@@ -20,7 +18,7 @@ Read the modules in this order, which is also the order of the course:
     batches        photos as batches of L and ab on the device
     training       the loop around the steps: stop, resume, several processes
     coloring       a gray photo in, a color photo out, at any size
-    cli            colorlib train | evaluate | colorize | show | download
+    cli            colorlib train | evaluate | show | colorize | threshold | download
 
 `lessonkit` holds what only the notebooks import, and `tools` what only maintainers run. Both may
 import colorlib; colorlib never imports them.
@@ -32,13 +30,13 @@ from colorlib.config import RECIPES, TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import StridedUNet, UNet
 from colorlib.metrics import compare, evaluate, evaluate_run, results_table
-from colorlib.photos import DUTS, LabeledPhotos, PhotoFolder, open_data
+from colorlib.photos import LabeledPhotos, PhotoFolder, open_data
 from colorlib.runs import load_generator, save_generator
 from colorlib.scenes import SceneDataset, render_scenes
 from colorlib.training import train
 
 __all__ = [
-    "DUTS", "RECIPES", "ImageDiscriminator", "L_ab_to_rgb", "LabeledPhotos",
+    "RECIPES", "ImageDiscriminator", "L_ab_to_rgb", "LabeledPhotos",
     "PatchDiscriminator", "PhotoFolder", "SceneDataset", "StridedUNet", "TrainConfig", "UNet",
     "colorize", "compare", "evaluate", "evaluate_run", "load_generator", "open_data",
     "render_scenes", "results_table", "rgb_to_L_ab", "save_generator", "train",

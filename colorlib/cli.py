@@ -1,161 +1,157 @@
-"""The command line: `colorlib train | evaluate | colorize | show | download`."""
+"""The command line: `colorlib train | evaluate | show | colorize | threshold | download`."""
 
-import argparse
+import glob
 import json
 import os
 import sys
 from collections import Counter
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from torch.utils.data import Dataset
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
+from tqdm.auto import tqdm
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, Positional
+from tyro.conf import subcommand as named
 
 from colorlib import parallel
-from colorlib.coloring import colorize
+from colorlib.coloring import NOTE, black_and_white, colorize, save_photo
 from colorlib.config import RECIPES, TrainConfig
 from colorlib.decode import PhotoError
 from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
-from colorlib.metrics import evaluate_run, results_table, write_picture
-from colorlib.photos import CACHE, count_reasons, open_data, write_left_out
-from colorlib.runs import RunError, hold, load_generator, read_card, read_config
-from colorlib.split import read_split, split_by_photo, write_split
+from colorlib.metrics import evaluate_run, results_table
+from colorlib.photos import (
+    CACHE,
+    count_reasons,
+    find_photos,
+    open_data,
+    split_by_photo,
+    write_left_out,
+)
+from colorlib.runs import RunError, choose_device, hold, load_generator, read_card, read_config
 from colorlib.training import TrainingError, is_out_of_memory, train
 
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
-VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # share of the training photos, photos
-WORTH_HOLDING_BACK = 100  # training photos; of fewer none can be spared
-SPLIT = "split.txt"  # in a run's folder: which photos are for training, and which for the test
-LEFT_OUT = "left_out.txt"  # there too: which files of the data are used for neither, and why
-DATA = Path("data")  # here downloads land; how these data sets are split is kept in `splits`
+VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # fraction of the training photos, photos
+WORTH_HOLDING_BACK = 100  # training photos; from fewer none can be spared
+SPLIT = "split.txt"  # in a run's folder: which photos are for training and which for the test
+LEFT_OUT = "left_out.txt"  # there too: which files of the data are not used, and why
+STYLE = (OmitSubcommandPrefixes, OmitArgPrefixes, FlagCreatePairsOff)  # of tyro
+ABOUT = {
+    "tutorial": "The tutorial's GAN: whole-image discriminator, adversarial loss only.",
+    "l1": "No GAN: L1 alone.",
+    "l2": "No GAN: L2 alone.",
+    "gan": "pix2pix without its L1 loss.",
+    "pix2pix": "Patch discriminator, adversarial loss and L1, as in the paper.",
+    "warm": "L1 first, then a GAN with L1. Start here.",
+    "lsgan": "Like warm, with the least-squares GAN loss.",
+    "hinge": "Like warm, with the hinge loss.",
+    "wgan_gp": "Like warm, with the Wasserstein loss and a gradient penalty.",
+}
 
 
 @dataclass
 class Train:
-    """Train a network to color photos, and test it on photos it never saw.
+    """Train a network to color photos, and test it on photos it never saw."""
 
-    Start from a recipe and change what you like:
-
-        colorlib train --recipe warm --data my_photos --size 64 --seconds 600
-
-    The same command on the same folder goes on where it stopped.
-    """
-
-    recipe: str = "warm"
-    """Where to start from: tutorial, l1, l2, gan, pix2pix, warm, lsgan, hinge or wgan_gp."""
-    config: Path | None = None
-    """Repeat the run of this config.json, on its split of the photos, in place of a recipe."""
-    out: Path | None = None
-    """The run's folder; by default runs/RECIPE, or runs/NAME-again for a run repeated."""
+    recipe: TrainConfig
+    out: Path
+    """The run's folder. The same command on the same folder continues the run."""
+    init: str | None = None
+    """Start from a trained generator: photos, scenes, or the generator.safetensors of a run."""
     fresh: bool = False
-    """Start over, though the folder holds a run."""
+    """Start over, even if the folder holds a run."""
+    device: str | None = None
+    """cuda, mps or cpu; by default the best one there is."""
     cache: Path | None = CACHE
-    """Where 1,000 photos or more are kept decoded, for the next start; None: nowhere."""
-    options: OmitArgPrefixes[TrainConfig] = field(default_factory=lambda: RECIPES["warm"])
+    """Where large folders are kept decoded for the next start; None: nowhere."""
 
     def run(self) -> None:
         """Train, then do what `colorlib evaluate` does."""
-        again = f"{self.config.resolve().parent.name}-again" if self.config else None
-        out = self.out or Path("runs", again or self.recipe)
+        generator = load_generator(self.init) if self.init else None
         with parallel.together():
-            train_data, test_data = self.open_data(out)
+            train_data, test_data = self.open_data()
             learning, validation = hold_back(train_data)
             options = {"samples": test_data.rgb[:6], "validation": validation}
-            train(self.options, learning, out, **options, fresh=self.fresh)
+            options |= {"generator": generator, "device": self.device, "fresh": self.fresh}
+            train(self.recipe, learning, self.out, **options)
             if parallel.is_first():
-                evaluate_run(out, train_data, test_data)
-                Show(out).run()
-                again = f"--config {out / 'config.json'} --seconds … --out …"
-                print(f"to train longer, begin another run: colorlib train {again}")
+                evaluate_run(self.out, train_data, test_data, device=self.device)
+                Show(self.out).run()
 
-    def open_data(self, out: Path) -> tuple:
-        """Training and test data; what is left out is printed, once."""
-        held = hold(out) if parallel.is_first() else nullcontext()
+    def open_data(self) -> tuple[Dataset, Dataset]:
+        """Open training and test data; print once what is left out."""
+        held = hold(self.out) if parallel.is_first() else nullcontext()
         with parallel.first_goes_first(), held:
             if self.fresh and parallel.is_first():
-                (out / SPLIT).unlink(missing_ok=True)
-            self.take_split(out)
-            train_data, test_data = open_run_data(self.options, out, self.cache)
+                (self.out / SPLIT).unlink(missing_ok=True)
+            train_data, test_data = open_run_data(self.recipe, self.out, self.cache)
         if parallel.is_first():
-            report_left_out(getattr(train_data, "left_out", []), out / LEFT_OUT)
+            report_left_out(getattr(train_data, "left_out", []), self.out / LEFT_OUT)
             counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
-            print(f"{counts}; writing to {out}")
+            print(f"{counts}; writing to {self.out}")
             if len(train_data) < WORTH_HOLDING_BACK:
-                print("so few photos are learned by heart; hundreds are the least (lesson 10)")
+                print("so few photos get memorized; use at least a few hundred (lesson 10)")
         return train_data, test_data
 
-    def take_split(self, out: Path) -> None:
-        """Give a run that repeats another one the same photos to train on."""
-        if self.config and load_config(self.config).data == self.options.data:
-            old, new = self.config.with_name(SPLIT), out / SPLIT
-            if old.exists() and not new.exists():
-                write_split(new, *read_split(old))
+
+Recipe = tyro.extras.subcommand_type_from_defaults(
+    {name: Train(config, Path("runs", name)) for name, config in RECIPES.items()}, ABOUT
+)
+
+
+@dataclass
+class TrainRecipe:
+    """Train a network to color photos, and test it on photos it never saw.
+
+    Choose a recipe, then change what you like. For example:
+
+        colorlib train warm --size 128 --seconds 600 --data my_photos
+
+    To fine-tune the network that comes with colorlib on your own photos:
+
+        colorlib train warm --init photos --data my_photos --seconds 300
+
+    `colorlib train warm --help` lists all options.
+    """
+
+    recipe: Recipe
+
+    def run(self) -> None:
+        """Run the command that the recipe started from."""
+        self.recipe.run()
 
 
 @dataclass
 class Evaluate:
-    """Test the generator of a run on photos it never saw, beside the baselines."""
+    """Test a run's generator on photos it never saw, and print the results with the baselines."""
 
     folder: Positional[Path]
     """The run's folder."""
+    data: str = ""
+    """The photos, if they are not where the run found them."""
     lpips: bool = False
     """Also measure LPIPS; its network is downloaded at the first use."""
+    device: str | None = None
+    """cuda, mps or cpu; by default the best one there is."""
     cache: Path | None = CACHE
-    """Where 1,000 photos or more are kept decoded, for the next start; None: nowhere."""
+    """Where large folders are kept decoded for the next start; None: nowhere."""
 
     def run(self) -> None:
         """Write metrics.json and the triptychs, and print the table."""
-        data = open_run_data(load_config(self.folder / "config.json"), self.folder, self.cache)
-        evaluate_run(self.folder, *data, with_lpips=self.lpips)
+        config = load_config(self.folder / "config.json")
+        if not (self.data or config.data):
+            raise RunError(f"the data of {self.folder} is not recorded: add --data FOLDER")
+        data = open_run_data(config, self.folder, self.cache, self.data)
+        evaluate_run(self.folder, *data, with_lpips=self.lpips, device=self.device)
         Show(self.folder).run()
 
 
 @dataclass
-class Colorize:
-    """Color photos: gray in, color out, at full size. The originals are not touched."""
-
-    photos: Positional[tuple[Path, ...]] = ()
-    """Photos of any size and kind; of color photos only the lightness is used."""
-    weights: str = "photos"
-    """The generator.safetensors of a run, or photos or scenes: weights that come with colorlib."""
-    size: int | None = None
-    """Pixels at which the network looks at the photo; by default the size it was trained at."""
-    out: Path = Path("colored")
-    """The folder to write to."""
-
-    def run(self) -> None:
-        """Color photo after photo; one that cannot be read is named, and the rest go on."""
-        if not self.photos:
-            raise ValueError("give the path of a photo, or of several: my_photos/*.jpg")
-        generator, card = load_generator(self.weights), read_card(self.weights)
-        size = self.size or int(card.get("size", 256))
-        invented = f"colors invented by a network that has learned from {card.get('data', '?')}"
-        print(invented)
-        stems, failures = Counter(), 0
-        for path in self.photos:
-            try:
-                colored = colorize(generator, path, size)
-            except PhotoError as error:
-                failures += 1
-                print(f"left out: {error}", file=sys.stderr)
-                continue
-            stem = path.stem.lower()  # two folders may have a cat.jpg and a Cat.jpg
-            stems[stem] += 1
-            number = f"_{stems[stem]}" if stems[stem] > 1 else ""
-            target = self.out / f"{path.stem}_colored{number}.png"
-            replaced = " (replaced)" if target.exists() else ""
-            write_picture(target, colored, comment=f"colorlib: {invented}")
-            print(f"{path} -> {target}{replaced}")
-        if failures:
-            raise PhotoError(f"{failures} of {len(self.photos)} photos could not be colored")
-
-
-@dataclass
 class Show:
-    """Print the recorded results of a run, and where its pictures lie."""
+    """Print the recorded results of a run, and where its pictures are."""
 
     folder: Positional[Path]
     """The run's folder."""
@@ -170,16 +166,107 @@ class Show:
 
 
 @dataclass
-class Download:
-    """Get a data set of photos to train on.
+class Colorize:
+    """Color photos at full size. The originals are not touched.
 
-    What is there already is not fetched again, and a download that broke off goes on when you
-    give the same command again.
+    The colored copies keep the date, camera and resolution, and a note in each file says that its
+    colors are invented. What is already colored is skipped, so the same command continues after an
+    interruption.
+    """
+
+    photos: Positional[tuple[str, ...]]
+    """Photos, or folders of photos; of color photos only the lightness is used."""
+    out: Path = Path("colored")
+    """The folder to write to."""
+    format: Literal["png", "jpeg"] = "png"
+    """PNG, or JPEG of quality 95."""
+    overwrite: bool = False
+    """Replace files that exist in the output folder."""
+    weights: str = "photos"
+    """The generator.safetensors of a run, or photos or scenes: weights that come with colorlib."""
+    size: int | None = None
+    """Pixels at which the network looks at a photo; by default the size it was trained at."""
+    device: str | None = None
+    """cuda, mps or cpu; by default the best one there is."""
+
+    def run(self) -> None:
+        """Color photo after photo; name those that cannot be read, and continue."""
+        generator = load_generator(self.weights, choose_device(self.device))
+        size = self.size or int(read_card(self.weights).get("size", 256))
+        targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
+        for path, target in tqdm(targets.items(), "coloring", unit="photo", delay=2):
+            if target.exists() and (target in targets or not self.overwrite):
+                tqdm.write(f"{path}: skipped, {target} exists")
+                counts["skipped"] += 1
+                continue
+            try:
+                save_photo(target, colorize(path, generator, size), self.format)
+            except PhotoError as error:
+                tqdm.write(f"failed: {error}", sys.stderr)
+                counts["failed"] += 1
+            else:
+                tqdm.write(f"{path} -> {target}")
+                counts["colored"] += 1
+        print(", ".join(f"{count} {what}" for what, count in counts.items()), f"in {self.out}")
+        print(NOTE.replace("this picture", "these pictures"))
+        if counts["failed"]:
+            sys.exit(1)
+
+    def targets(self) -> dict[Path, Path]:
+        """Map each photo to its colored copy; the copies keep the tree below the common folder."""
+        photos, roots = [], []
+        for given in self.photos:
+            # Windows' shells leave patterns such as *.jpg to the program
+            for path in map(Path, sorted(glob.glob(given, recursive=True)) or [given]):
+                photos += find_photos(path)[0] if path.is_dir() else [path]
+                roots.append(path.absolute() if path.is_dir() else path.absolute().parent)
+        if not photos:
+            raise ValueError("no photos there: give photos, folders or patterns such as *.jpg")
+        root, out = Path(os.path.commonpath(roots)), self.out.absolute()
+        if out != root and out.is_relative_to(root):  # results of an earlier call
+            photos = [path for path in photos if not path.absolute().is_relative_to(out)]
+        alike = Counter(str(path.with_suffix("")).lower() for path in photos)
+        targets, suffix = {}, {"png": "png", "jpeg": "jpg"}[self.format]
+        for path in photos:
+            # a folder may hold cat.jpg and Cat.png
+            kind = f"_{path.suffix[1:]}" if alike[str(path.with_suffix("")).lower()] > 1 else ""
+            name = f"{path.stem}{kind}_colored.{suffix}"
+            targets[path] = self.out / path.absolute().relative_to(root).with_name(name)
+        return targets
+
+
+@dataclass
+class Threshold:
+    """Turn a scan, such as a signature, into pure black and white: a one-bit PNG."""
+
+    photo: Positional[Path]
+    """The scan."""
+    level: float | None = None
+    """What is lighter becomes white, from 0 to 1; by default Otsu's method finds the level."""
+    out: Path | None = None
+    """The file to write; by default NAME_bw.png beside the scan."""
+    overwrite: bool = False
+    """Replace the file if it exists."""
+
+    def run(self) -> None:
+        """Write the one-bit PNG."""
+        target = self.out or self.photo.with_name(f"{self.photo.stem}_bw.png")
+        if target.exists() and not self.overwrite:
+            raise ValueError(f"{target} exists: add --overwrite, or choose another --out")
+        save_photo(target, black_and_white(self.photo, self.level), note="")
+        print(f"{self.photo} -> {target}")
+
+
+@dataclass
+class Download:
+    """Get a data set of photos to train on. What is already there is not downloaded again.
+
+    For example:
 
         colorlib download duts              # 5,019 photos, 140 MB
         colorlib download duts --part TR    # 10,553 more
-        colorlib train --data data/duts     # trains on the parts that are there
-        colorlib download caltech101        # some 9,000 photos, 131 MB
+        colorlib train warm --data data/duts    # trains on the parts that are there
+        colorlib download caltech101        # about 9,000 photos, 131 MB
 
     DUTS may be used for academic work only, and its photos must not be passed on. Its site is not
     always up: fetch the zip elsewhere and give it with --zip, or the address of a copy with --url.
@@ -188,68 +275,50 @@ class Download:
     name: Positional[Literal["duts", "caltech101"]]
     """Which data set."""
     folder: Path | None = None
-    """Where to put it; by default `data/duts` or `data/caltech101`."""
+    """Where to put it; by default data/duts or data/caltech101."""
     part: Literal["TE", "TR"] = "TE"
-    """Which part of DUTS; one that you fetch later is trained on together with the first."""
+    """Which part of DUTS."""
     url: tuple[str, ...] = ()
-    """Addresses of copies of DUTS's zip, tried before the site of its authors."""
+    """Addresses of copies of DUTS's zip, tried before its authors' site."""
     zip: Path | None = None
     """DUTS's zip, if you have it: nothing is downloaded then."""
 
     def run(self) -> None:
-        """Fetch, check and unpack, and say how to go on."""
-        folder = self.folder or DATA / self.name
+        """Fetch, check and unpack, and say how to continue."""
+        folder = self.folder or Path("data", self.name)
         if self.name == "duts":
             print(TERMS)
             images = download_duts(folder, self.part, self.url, self.zip)
         else:
             images = download_caltech101(folder)
-        print(f"the photos are in {images}; to train: colorlib train --data {folder}")
+        print(f"the photos are in {images}; to train: colorlib train warm --data {folder}")
 
 
-def open_run_data(config: TrainConfig, folder: Path, cache: Path | None) -> tuple:
-    """The data of a run; its split is kept there, so that a test photo stays one for ever."""
-    split = folder / SPLIT
-    is_new = not split.exists()
-    parts = open_data(config.data, config.size, SPLIT_SEED, config.fit, split, cache)
-    if is_new and split.exists():
-        list_split(Path(config.data), split)
-    return parts
+def open_run_data(
+    config: TrainConfig, folder: Path, cache: Path | None, data: str = ""
+) -> tuple[Dataset, Dataset]:
+    """The data of a run; its split is kept there, so that a test photo stays one forever."""
+    data = data or config.data or "scenes"
+    return open_data(data, config.size, SPLIT_SEED, config.fit, folder / SPLIT, cache)
 
 
 def hold_back(photos: Dataset) -> tuple[Dataset, Dataset | None]:
-    """Divide training photos into those to learn from, and a few to look at after an epoch.
+    """Divide training photos into those to learn from and a few for validation.
 
-    Scenes are divided in no way, and neither are so few photos that none could be spared.
+    Scenes are not divided, and neither are folders so small that no photo can be spared.
     """
     names = getattr(photos, "names", [])
     if len(names) < WORTH_HOLDING_BACK:
         return photos, None
     share = min(VALIDATION, VALIDATION_AT_MOST / len(names))
-    # by the rank in which they lie on the disk, so that neither part is copied
     learning, validation = split_by_photo(names, SPLIT_SEED, share)
     return photos.pick(learning), photos.pick(validation)
 
 
-def list_split(data: Path, split: Path) -> None:
-    """Put a copy of the split of a data set that lies in `data/` into `data/splits/`, for people.
-
-    Its name says how many photos are listed: with a part more it is another list.
-    """
-    data, home = data.resolve(), DATA.resolve()
-    if home in data.parents:
-        names = read_split(split)
-        title = "-".join(data.relative_to(home).parts)
-        listed = DATA / "splits" / f"{title}-{sum(map(len, names))}.txt"
-        with suppress(OSError):  # the data may lie where nobody may write
-            if not listed.exists():
-                write_split(listed, *names)
-
-
 def report_left_out(left_out: list[tuple[str, str]], path: Path) -> None:
-    """Say in a few lines what is not used, and why; write all of it down."""
+    """Print in a few lines what is not used and why; write all of it to a file."""
+    path.unlink(missing_ok=True)  # of an earlier start
     if not left_out:
-        path.unlink(missing_ok=True)  # of an earlier start
         return
     for name, reason in left_out[:10]:
         print(f"left out: {name}: {reason}")
@@ -261,70 +330,46 @@ def report_left_out(left_out: list[tuple[str, str]], path: Path) -> None:
 def load_config(path: Path) -> TrainConfig:
     """The configuration in a run's config.json.
 
-    A relative path of its photos is looked for here, then in all folders around the file.
-
     Raises:
         RunError: there is none, or it has fields or values that this version does not know.
     """
     try:
-        config = TrainConfig(**read_config(path))
+        return TrainConfig(**read_config(path))
     except (TypeError, ValueError) as error:
         raise RunError(f"{path} is of another version of colorlib: {error}") from error
-    if config.data != "scenes" and not os.path.isdir(config.data):
-        around = [os.path.join(folder, config.data) for folder in path.resolve().parents]
-        config = replace(config, data=next(filter(os.path.isdir, around), config.data))
-    return config
-
-
-def starting_point(arguments: list[str]) -> Train:
-    """The defaults for `colorlib train`: what its --recipe or --config names.
-
-    tyro must know them before it reads the command line, so these two are looked for beforehand.
-
-    Raises:
-        ValueError: there is no such recipe, or the file holds no configuration.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--recipe", default="warm")
-    parser.add_argument("--config", type=Path)
-    named, _ = parser.parse_known_args(arguments)
-    if named.config is None and named.recipe not in RECIPES:
-        raise ValueError(f"no recipe {named.recipe!r}; there are {', '.join(RECIPES)}")
-    options = load_config(named.config) if named.config else RECIPES[named.recipe]
-    budgets = ("--epochs", "--steps", "--seconds")
-    if any(word.split("=")[0] in budgets for word in arguments):  # the new budget holds
-        options = replace(options, epochs=None, steps=None, seconds=None)
-    return Train(options=options)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; what goes wrong in a known way is one readable line and exit status 1."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run one command; known errors are one readable line and exit status 1."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # as Jupyter's, which need it least
+        with suppress(AttributeError):  # Jupyter's streams have no such method
             stream.reconfigure(errors="replace")  # Windows' may know no arrows
+    commands = (
+        Annotated[TrainRecipe, named("train")]
+        | Annotated[Evaluate, named("evaluate")]
+        | Annotated[Show, named("show")]
+        | Annotated[Colorize, named("colorize")]
+        | Annotated[Threshold, named("threshold")]
+        | Annotated[Download, named("download")]
+    )
+    about = "Color black-and-white photographs with a conditional GAN."
+    options = {"args": arguments, "config": STYLE}
     try:
-        commands = (
-            Annotated[Train, subcommand("train", default=starting_point(arguments))]
-            | Annotated[Evaluate, subcommand("evaluate")]
-            | Annotated[Colorize, subcommand("colorize")]
-            | Annotated[Show, subcommand("show")]
-            | Annotated[Download, subcommand("download")]
-        )
-        about = "Color black-and-white photographs with a conditional GAN."
-        options = {"args": arguments, "config": (OmitSubcommandPrefixes,)}
         tyro.cli(commands, prog="colorlib", description=about, **options).run()
     except KeyboardInterrupt as interrupt:
-        print(f"\n{str(interrupt) or 'stopped'}", file=sys.stderr)
-        sys.exit(130)
+        status, message = 130, f"\n{str(interrupt) or 'stopped'}"
     except (RunError, TrainingError, DownloadError, OSError, ValueError) as error:
-        print(f"colorlib: {error}", file=sys.stderr)
-        sys.exit(1)
+        status, message = 1, f"colorlib: {error}"
+    except NotImplementedError as error:  # what Apple's mps lacks
+        status, message = 1, f"colorlib: this device can't do it: add --device cpu ({error!s:.80})"
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        print("colorlib: the memory does not suffice: close other programs", file=sys.stderr)
-        sys.exit(1)
+        status, message = 1, "colorlib: out of memory: close other programs"
+    else:
+        return
+    print(message, file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,65 +1,127 @@
 """Color a photo of any size: its own lightness, with the network's chroma laid over it.
 
-The eye sees fine detail in lightness and next to none in chroma (television and JPEG live by that).
+The eye sees fine detail in lightness and next to none in chroma; television and JPEG rely on that.
 So the network looks at a small copy, near the size it was trained at, and only its chroma is
-enlarged; every hair and leaf comes from the full-size L* of the photo.
+enlarged. Every hair and leaf comes from the photo's own full-size L*.
+
+All full-size work is done strip by strip: a 100-megapixel scan would take gigabytes as floats.
 """
 
 import os
+from functools import cache
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colorlib.color import L_ab_to_rgb, gray_from_lightness
-from colorlib.decode import PhotoError, image_to_rgb, read_photo
-from colorlib.metrics import at_work
+from colorlib.color import L_ab_to_rgb, gray_from_lightness, to_black_and_white
+from colorlib.decode import PhotoError, image_to_rgb, read_photo, strips
+from colorlib.metrics import Colorizer, at_work
+from colorlib.runs import atomic_write, choose_device, load_generator, read_card
 
 MULTIPLE = 16  # what the generators' four halvings need
-LONGEST = 4  # the longer side the network sees, in model sizes; longer photos are seen smaller
-STRIP_PIXELS = 2**18  # converted at a time, so that floats of the whole photo are never in memory
+LONGEST = 4  # longer side that the network sees, in model sizes; longer photos are shrunk further
+NOTE = "The colors of this picture were invented by a neural network (colorlib) and may be wrong."
 
 
-@torch.inference_mode()
 def colorize(
-    generator: nn.Module, image: str | os.PathLike | Image.Image | np.ndarray, size: int = 256
+    image: str | os.PathLike | Image.Image | np.ndarray,
+    generator: Colorizer | None = None,
+    size: int | None = None,
+    device: torch.device | str | None = None,
 ) -> Image.Image:
     """Color one photo at its full size.
 
-    A color photo is turned to its L* first: its own colors play no part. Memory is about 16 bytes
-    a pixel; the float pictures are made strip by strip.
+    A color photo is reduced to its L* first: its own colors play no part. Takes at most 12 bytes
+    of memory per pixel.
 
     Args:
-        generator: predicts ab from L; any callable will do. A network is used in eval mode.
-        image: a path, a PIL image of any mode or a NumPy array that PIL takes: (H, W), (H, W, 3)
-            or (H, W, 4), mostly uint8.
-        size: the photos' side in training, in pixels.
+        image: a path, a PIL image of any mode, or a NumPy array that PIL accepts: (H, W),
+            (H, W, 3) or (H, W, 4), usually uint8.
+        generator: predicts ab from L; any callable. A network is used in eval mode. By default the
+            network for photos that comes with colorlib.
+        size: side of the photos in training, in pixels; by default the shipped network's, or 256.
+        device: where the network runs. By default a given one stays where it is, and the shipped
+            one runs on the GPU if there is one.
 
     Returns:
-        PIL image, mode RGB, as large as the photo seen upright.
+        PIL image, mode RGB, as large as the upright photo, with the photo's EXIF and dpi in `info`.
 
     Raises:
         PhotoError: the photo cannot be read.
+
+    Example:
+        >>> colorize("old.jpg").save("old_colored.png")
     """
-    L = _lightness(_open_rgb(image))
-    small = functional.interpolate(
-        L, model_shape(*L.shape[-2:], size), mode="bicubic", antialias=True
-    )
-    return _join(L, _predict(generator, small.clamp(0, 1)))
+    if generator is None:
+        size = size or read_card("photos")["size"]
+        generator = _shipped(choose_device(device))
+    elif device is not None and isinstance(generator, nn.Module):
+        generator = generator.to(device)
+    photo = _open_rgb(image)
+    multiple = getattr(generator, "multiple", MULTIPLE)
+    small = _small_lightness(photo, *model_shape(photo.height, photo.width, size or 256, multiple))
+    return _join(photo, _predict(generator, small))
 
 
-def model_shape(height: int, width: int, size: int = 256) -> tuple[int, int]:
+def model_shape(
+    height: int, width: int, size: int = 256, multiple: int = MULTIPLE
+) -> tuple[int, int]:
     """Find the height and width at which a network trained at `size` should see a photo.
 
     The shorter side becomes `size`, as when training photos were cropped: things appear as large
-    as the network knows them, and none is cut off. Both sides are rounded to multiples of 16; a
-    very long photo is shrunk further, to bound the work.
+    as the network knows them, and nothing is cut off. Both sides are rounded to multiples of
+    `multiple`. A very long photo is shrunk further, to bound the work.
     """
     scale = min(size / min(height, width), LONGEST * size / max(height, width))
-    rounded = (MULTIPLE * max(1, round(side * scale / MULTIPLE)) for side in (height, width))
+    rounded = (multiple * max(1, round(side * scale / multiple)) for side in (height, width))
     return tuple(rounded)
+
+
+def black_and_white(path: str | os.PathLike, level: float | None = None) -> Image.Image:
+    """Cut a picture file to pure black and white; see `to_black_and_white`.
+
+    Returns:
+        PIL image, mode 1, with the file's EXIF and dpi in `info`.
+
+    Raises:
+        PhotoError: the file cannot be read.
+        ValueError: a level outside 0..1.
+    """
+    photo = read_photo(path)
+    L = torch.cat([_lightness(strip) for _, strip in strips(photo)], dim=-2)
+    result = Image.fromarray(to_black_and_white(L, level)[0, 0].numpy())
+    result.info = photo.info
+    return result
+
+
+def save_photo(
+    path: str | os.PathLike,
+    photo: Image.Image,
+    format: Literal["png", "jpeg"] = "png",
+    note: str = NOTE,
+) -> None:
+    """Save a photo with the metadata in its `info`, the sRGB profile, and a note."""
+    options = {name: photo.info[name] for name in ("exif", "dpi") if name in photo.info}
+    if photo.mode == "RGB":
+        options["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if format == "jpeg":
+        options |= {"quality": 95, "subsampling": 0, "comment": note}
+    else:
+        options |= {"compress_level": 1, "pnginfo": PngInfo()}  # 6, the default, is slow
+        options["pnginfo"].add_text("Comment", note)
+    with atomic_write(Path(path)) as temporary:
+        photo.save(temporary, format, **options)
+
+
+@cache
+def _shipped(device: torch.device) -> nn.Module:
+    return load_generator("photos", device)
 
 
 def _open_rgb(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Image:
@@ -81,33 +143,47 @@ def _lightness(photo: Image.Image) -> Tensor:
     return gray_from_lightness(torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None])
 
 
-def _predict(generator: nn.Module, L: Tensor) -> Tensor:
+def _small_lightness(photo: Image.Image, height: int, width: int) -> Tensor:
+    """L*/100 of an RGB image, shrunk without aliasing: (1, 1, height, width)."""
+    shrink = {"mode": "bicubic", "antialias": True}  # the two directions are independent
+    narrow = [_lightness(strip) for _, strip in strips(photo)]
+    narrow = [functional.interpolate(L, (L.shape[-2], width), **shrink) for L in narrow]
+    L = functional.interpolate(torch.cat(narrow, dim=-2), (height, width), **shrink)
+    return L.clamp(0, 1)
+
+
+def _predict(generator: Colorizer, L: Tensor) -> Tensor:
     """Call a generator in eval mode, on its device and in its precision; leave it as it was."""
     with at_work(generator) as device:
         dtype = next(generator.parameters(), L).dtype if isinstance(generator, nn.Module) else None
         return generator(L.to(device, dtype)).to(L)
 
 
-def _join(L: Tensor, ab: Tensor) -> Image.Image:
-    """Enlarge ab (1, 2, h, w) bilinearly to L (1, 1, H, W), join them, convert, strip by strip."""
-    height, width = L.shape[-2:]
-    # Full width at once. The rows in between are made when their strip comes, and by hand: alone,
-    # a strip would have edges of its own. If the photo is smaller than what the network saw, all
-    # is done here.
+def _join(photo: Image.Image, ab: Tensor) -> Image.Image:
+    """Lay ab (1, 2, h, w) over an RGB photo's L*, strip by strip."""
+    height, width = photo.height, photo.width
+    # If the photo is smaller than what the network saw, ab is shrunk here, without aliasing.
     ab = functional.interpolate(
         ab, (min(ab.shape[-2], height), width), mode="bilinear", antialias=True
     )
+    colored = Image.new("RGB", photo.size)
+    for top, strip in strips(photo):
+        L = _lightness(strip)
+        rgb = L_ab_to_rgb(L, _enlarged_rows(ab, top, L.shape[-2], height))[0]  # (3, rows, W)
+        pixels = (rgb * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        colored.paste(Image.fromarray(pixels), (0, top))
+    colored.info = photo.info
+    return colored
+
+
+def _enlarged_rows(ab: Tensor, top: int, rows: int, height: int) -> Tensor:
+    """Enlarge ab (1, 2, h, W) to `height` rows bilinearly, and return those from `top` on.
+
+    By hand, because a strip that is enlarged by itself would have edges of its own.
+    """
     last = ab.shape[-2] - 1
-    rgb = np.empty((height, width, 3), np.uint8)
-    strip_height = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, strip_height):
-        rows = slice(top, min(top + strip_height, height))
-        centers = torch.arange(rows.start, rows.stop) + 0.5
-        position = (centers * (ab.shape[-2] / height) - 0.5).clamp(0, last)  # in rows of ab
-        above = position.long()
-        below = (above + 1).clamp(max=last)
-        weight = (position - above)[:, None]  # (rows, 1)
-        strip_ab = ab[:, :, above].lerp(ab[:, :, below], weight)
-        strip = L_ab_to_rgb(L[:, :, rows], strip_ab)[0]  # (3, rows, W), 0..1
-        rgb[rows] = (strip * 255).round().byte().permute(1, 2, 0).numpy()
-    return Image.fromarray(rgb)
+    centers = torch.arange(top, top + rows) + 0.5
+    position = (centers * (ab.shape[-2] / height) - 0.5).clamp(0, last)  # in rows of ab
+    above = position.long()
+    below = (above + 1).clamp(max=last)
+    return ab[:, :, above].lerp(ab[:, :, below], (position - above)[:, None])

@@ -1,30 +1,69 @@
-"""One picture file of whatever kind: decoded to RGB, upright, and made a square.
+"""One picture file of any kind: decoded, upright, in sRGB, and cut to a square.
 
-People bring 16-bit gray, palettes, CMYK, hidden colors under alpha, cut-off downloads and bombs.
-Each is either used rightly or refused with a `PhotoError`, which says what is wrong with it.
+People bring 16-bit scans, palettes, CMYK, AdobeRGB, colors hidden under alpha, and broken
+downloads. Each file is either used correctly or refused with a `PhotoError` that says what is
+wrong with it.
 """
 
+import io
 import os
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # not EPS: it would run a program
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:
+    HAS_HEIF = False
+else:
+    register_heif_opener()
+    HAS_HEIF = True
+
+Image.init()
+# Not EPS: Pillow would run Ghostscript on it. AVIF and HEIF depend on what is installed.
+FORMATS = "JPEG PNG WEBP BMP TIFF GIF PPM MPO JPEG2000 AVIF HEIF".split()
+FORMATS = tuple(name for name in FORMATS if name in Image.OPEN)
 FITS = ("crop", "stretch")
 DEEP_GRAY_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-GRAY_MODES = DEEP_GRAY_MODES | {"1", "L", "LA", "La"}
 
-MAX_MEGAPIXELS = 64  # decoding takes 8 bytes a pixel, 16 with alpha: a gigabyte at most
-GRAY_SPREAD = 12  # levels from the smallest of R, G, B to the largest; JPEG noise stays below
-GRAY_SHARE = 0.01  # a photo with fewer pixels than this above GRAY_SPREAD counts as gray
+MAX_MEGAPIXELS = 178  # Pillow's own limit
+MAX_TRAINING_MEGAPIXELS = 64  # eight photos are decoded at a time, at 4 bytes per pixel
+STRIP_PIXELS = 2**18  # converted at a time, so that no whole photo exists as floats
+DARK_TOP = 4095  # 16-bit files that stay below this probably hold 12 bits or 8
+
+GRAY_SPREAD = 12  # levels between the smallest and largest of R, G, B; JPEG noise stays below
+GRAY_SHARE = 0.01  # a photo is gray if fewer of its pixels than this exceed GRAY_SPREAD
+
+# Relative colorimetric keeps every color that sRGB can show exactly as it is; perceptual intent
+# would also change those, to make room for the rest. Black point compensation keeps CMYK's black
+# black.
+INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+
+# The EXIF entries that stay true in a colored copy. A list, because a TIFF file's own layout is
+# stored among them too.
+KEPT_EXIF = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+    ExifTags.IFD.Exif,
+    ExifTags.IFD.GPSInfo,
+)
+
+# Pillow warns above 89 megapixels; here `opened` checks the size.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class PhotoError(ValueError):
-    """A file that is no usable color photo.
+    """A file that can't be used as a photo.
 
     Attributes:
         reason: what is wrong and what to do, without the file's name.
@@ -38,48 +77,39 @@ class PhotoError(ValueError):
 def read_photo(
     path_or_file: str | os.PathLike | BinaryIO, shrink_to: int | None = None
 ) -> Image.Image:
-    """Decode a picture file of any kind to RGB, upright; gray ones too.
+    """Decode a picture file of any kind to upright sRGB; gray ones too.
 
     Args:
         path_or_file: a path, or a binary file open for reading.
-        shrink_to: a JPEG may come out smaller, its shorter side no less than this many pixels,
-            for a fraction of the time and memory. None: full size.
+        shrink_to: for training. A JPEG may come out smaller, its shorter side at least this many
+            pixels, for a fraction of the time and memory. None: full size.
 
     Returns:
-        PIL image, mode RGB; of an animation the first picture.
+        PIL image, mode RGB; the first picture of an animation or a document. Its `info` holds the
+        file's EXIF (without the orientation) and `dpi`, if it has them.
 
     Raises:
-        PhotoError: unreadable, damaged, cut off, larger than `MAX_MEGAPIXELS`, ...
+        PhotoError: unreadable, damaged, cut off, or too large: more than `MAX_MEGAPIXELS`, or
+            `MAX_TRAINING_MEGAPIXELS` with `shrink_to`.
     """
-    with opened(path_or_file) as image:
+    limit = MAX_MEGAPIXELS if shrink_to is None else MAX_TRAINING_MEGAPIXELS
+    with opened(path_or_file, limit) as image:
         if shrink_to is not None:
             image.draft(None, (shrink_to, shrink_to))  # does nothing to other formats
-        return image_to_rgb(image)
+        image.load()
+        return _to_rgb(image)
 
 
 def image_to_rgb(image: Image.Image) -> Image.Image:
-    """Turn a PIL image of any mode into a new RGB image: EXIF-rotated, alpha flattened on white.
-
-    Gray of 16 bits is scaled to 8 (PIL's own `convert` clips it, most of it to white), float is
-    taken as 0..1. Color profiles are not applied: numbers are taken as sRGB, as torchvision does.
+    """Turn a PIL image of any mode into a new image as `read_photo` returns it.
 
     Raises:
-        PhotoError: the pixels mean nothing as a photo, such as floats beyond 0..1.
+        PhotoError: the pixels mean nothing as a photo, such as floats outside 0..1.
     """
-    if 0 in image.size:
-        raise PhotoError("a picture without pixels: take another")
-    image = image.copy()  # decodes, and leaves the caller's picture as it is
-    with suppress(Exception):  # EXIF that nobody can read must not cost the photo
-        ImageOps.exif_transpose(image, in_place=True)
-    if image.mode in DEEP_GRAY_MODES:
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
-    if image.has_transparency_data:  # any color may hide where alpha is 0: it must not show
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    image.info = {}  # the rotation noted in EXIF or XMP is done: nobody shall do it again
-    return image
+    image.load()
+    copy = image.copy()
+    copy.tag_v2 = getattr(image, "tag_v2", {})  # what a TIFF says about its values
+    return _to_rgb(copy)
 
 
 def fit_photo(image: Image.Image, size: int, fit: str = "crop") -> Image.Image:
@@ -88,7 +118,7 @@ def fit_photo(image: Image.Image, size: int, fit: str = "crop") -> Image.Image:
     Args:
         image: PIL image, mode RGB.
         size: side of the square, in pixels.
-        fit: "crop" brings the shorter side to `size` and cuts out the center; "stretch" squeezes
+        fit: "crop" scales the shorter side to `size` and cuts out the center; "stretch" squeezes
             the whole photo in, the tutorial's plain resize.
 
     Returns:
@@ -107,24 +137,36 @@ def is_gray(rgb: np.ndarray) -> bool:
     return bool((spread > GRAY_SPREAD).mean() < GRAY_SHARE)
 
 
+def strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Cut an image into strips of about `STRIP_PIXELS`: yield (top row, strip)."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
 @contextmanager
-def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture by its header; say in plain words what goes wrong until it is closed."""
+def opened(
+    file: str | os.PathLike | BinaryIO, megapixels: int = MAX_MEGAPIXELS
+) -> Iterator[Image.Image]:
+    """Open a picture by its header; explain in plain words what goes wrong until it is closed."""
     is_path = isinstance(file, str | os.PathLike)
     try:
         if is_path:
             status = os.stat(file)
-            if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait for ever
-                raise PhotoError("no regular file: give the paths of photos")
+            if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait forever
+                raise PhotoError("not a regular file: give the path of a photo")
             if not status.st_size:
                 raise PhotoError("empty file: copy or download it again")
         with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_MEGAPIXELS * 1_000_000:
-                raise Image.DecompressionBombError
+            if image.width * image.height > megapixels * 1_000_000:
+                raise PhotoError(f"more than {megapixels} megapixels: make it smaller first")
             yield image
     except Exception as error:  # on hostile bytes the decoders raise almost anything
         name = file if is_path else getattr(file, "name", "this picture")
-        raise PhotoError(explain(error), str(name)) from error
+        reason = explain(error)
+        if isinstance(error, UnidentifiedImageError) and not HAS_HEIF and _is_heif(file):
+            reason = "an HEIC photo: pip install pillow-heif, or save it as JPEG"
+        raise PhotoError(reason, str(name)) from error
 
 
 def explain(error: Exception) -> str:
@@ -132,21 +174,106 @@ def explain(error: Exception) -> str:
     match error:
         case PhotoError():
             return error.reason
-        case Image.DecompressionBombError() | Image.DecompressionBombWarning() | MemoryError():
+        case Image.DecompressionBombError() | MemoryError():
             return f"more than {MAX_MEGAPIXELS} megapixels: make it smaller first"
         case UnidentifiedImageError():
-            return "no picture that can be read here: save it as JPEG or PNG"
+            return "not a picture that colorlib can read: save it as JPEG or PNG"
         case OSError(errno=int()):
             return f"cannot be opened ({error.strerror}): check the path and its permissions"
     return f"damaged or cut off ({error}): copy or download it again, or save it as JPEG"
 
 
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Gray of 16 bits (0..65535) or float (0..1) as uint8, rounded."""
-    is_float = values.dtype.kind == "f"
-    top = 1 if is_float else 65535
-    if not (values.min() >= 0 and values.max() <= top):  # "not", to refuse NaN as well
-        raise PhotoError(f"values beyond 0..{top}: save it as 8-bit PNG or JPEG")
-    if is_float:
-        return np.rint(values * 255).astype(np.uint8)
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(values / 257)
+def _is_heif(file: str | os.PathLike | BinaryIO) -> bool:
+    """Whether a file begins like an iPhone's photo (ISO/IEC 14496-12: a box named "ftyp")."""
+    if isinstance(file, str | os.PathLike):
+        with open(file, "rb") as content:
+            return _is_heif(content)
+    file.seek(0)
+    return file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Turn a decoded image that nobody else uses into upright sRGB, with `info` as promised."""
+    if 0 in image.size:
+        raise PhotoError("a picture without pixels: choose another one")
+    info, profile = _metadata(image), image.info.get("icc_profile")
+    name = getattr(image, "filename", "") or "a picture"
+    with suppress(Exception):  # EXIF that nobody can read must not cost the photo
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in DEEP_GRAY_MODES:
+        image = _to_8_bits(image)
+    if image.has_transparency_data:  # any color may hide where alpha is 0: it must not show
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
+    if image.mode not in ("L", "CMYK", "RGB"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if profile:
+        try:
+            image = _apply_profile(image, profile)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            warnings.warn(f"{name}: unusable color profile, so sRGB is assumed", stacklevel=2)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    image.info = info
+    return image
+
+
+def _metadata(image: Image.Image) -> dict:
+    """The EXIF entries and the resolution that a colored copy may keep."""
+    info = {}
+    with suppress(Exception):  # cameras and scanners write anything
+        found, kept = image.getexif(), Image.Exif()
+        for tag in KEPT_EXIF:
+            if tag in found:
+                is_group = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+                kept[tag] = found.get_ifd(tag) if is_group else found[tag]
+        if kept:
+            info["exif"] = kept.tobytes()
+    with suppress(Exception):
+        dpi = tuple(float(value) for value in image.info["dpi"])
+        if len(dpi) == 2 and all(1 <= value <= 30_000 for value in dpi):
+            info["dpi"] = dpi
+    return info
+
+
+def _apply_profile(image: Image.Image, content: bytes) -> Image.Image:
+    """Convert an L, RGB or CMYK image from an embedded color profile to sRGB."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+    if "srgb" in ImageCms.getProfileDescription(profile).lower():
+        return image
+    options = {"renderingIntent": INTENT, "outputMode": "RGB", "flags": FLAGS}
+    srgb = ImageCms.createProfile("sRGB")
+    if image.mode == "L":  # 256 levels: convert those, then look up the pixels
+        ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
+        levels = ImageCms.profileToProfile(ramp, profile, srgb, **options)
+        return image.point(list(levels.getchannel("G").tobytes()))
+    return ImageCms.profileToProfile(image, profile, srgb, **options)
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Gray of 16 or 32 bits (0 to the file's white), or float (0..1), as 8 bits, rounded.
+
+    Pillow's own `convert` clips such values, most of them to white.
+    """
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(ExifTags.Base.BitsPerSample, (16,))[0]
+    stated = tags.get(ExifTags.Base.MaxSampleValue, 2**bits - 1 if bits < 16 else None)
+    top = 1 if image.mode == "F" else stated or 65535
+    top = top[0] if isinstance(top, tuple) else top
+    highest = image.getextrema()[1]
+    if image.mode != "F" and stated is None and 0 < highest <= DARK_TOP and image.format != "PPM":
+        raise PhotoError(
+            f"16-bit gray with no value above {highest}, where 65535 would be white: save it as "
+            "8-bit PNG or JPEG"
+        )
+    result = Image.new("L", image.size)
+    for row, strip in strips(image):
+        values = np.asarray(strip)
+        if not (values.min() >= 0 and values.max() <= top):  # "not", to refuse NaN as well
+            raise PhotoError(f"values outside 0..{top}: save it as 8-bit PNG or JPEG")
+        result.paste(Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)), (0, row))
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # here 0 is white
+        result = ImageOps.invert(result)
+    return result

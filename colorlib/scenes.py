@@ -107,7 +107,10 @@ class SceneDataset(Dataset):
     Attributes:
         rgb: (N, 3, size, size) uint8.
         labels: (N, size, size) uint8, as in `Scenes`.
+        source: "scenes", under which `open_data` opens such data.
     """
+
+    source = "scenes"
 
     def __init__(self, count: int = 3000, size: int = 64, seed: int = 0):
         self.rgb, self.labels = render_scenes(count, size, seed)

@@ -43,9 +43,8 @@ from colorlib.metrics import (
     gray_baseline,
     write_picture,
 )
-from colorlib.photos import CACHE, DecodedPhotos, PhotoFolder
+from colorlib.photos import CACHE, DecodedPhotos, PhotoFolder, split_by_photo, write_split
 from colorlib.runs import load_generator, read_history, save_generator, write_json
-from colorlib.split import split_by_photo, write_split
 from colorlib.training import train
 from lessonkit.lesson_10.photo_run import (
     Louder,
@@ -141,7 +140,7 @@ class PhotoWeights:
         """
         split, more, counts = [], [], {}
         for folder in (*self.data, *self.more):
-            photos = PhotoFolder(folder, SIZE).load(cache=self.cache)
+            photos = PhotoFolder(folder, SIZE, cache=self.cache)
             photos.names = [f"{folder.name}/{name}" for name in photos.names]
             counts[folder.name] = len(photos)
             if folder in self.data:
@@ -313,7 +312,7 @@ def draw_examples(networks: dict[str, Colorizer]) -> Image.Image:
     photos = [Image.fromarray(getattr(skimage_data, name)()) for name in EXAMPLES]
     painters = {"gray": gray_baseline} | networks
     rows = {
-        name: [colorize(each, photo, SIZE) for photo in photos] for name, each in painters.items()
+        name: [colorize(photo, each, SIZE) for photo in photos] for name, each in painters.items()
     }
     rows["real"] = photos
     square = {

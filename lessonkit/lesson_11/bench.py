@@ -157,7 +157,7 @@ class Meter:
         self, device: torch.device, seconds: float, folder: Path, size: int, scratch: Path
     ):
         self.device, self.seconds, self.size, self.scratch = device, seconds, size, scratch
-        self.photos = PhotoFolder(folder, size, "stretch").load()
+        self.photos = PhotoFolder(folder, size, "stretch")
         self.paths = [folder / name for name in self.photos.names]
         self.matrix_rate = self._matrix_rate()
 

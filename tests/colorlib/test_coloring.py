@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from colorlib import coloring as module
+from colorlib import decode
 from colorlib.coloring import colorize, model_shape
 from colorlib.photos import PhotoError
 
@@ -54,14 +55,14 @@ def test_every_mode_comes_out_as_rgb_of_the_same_size():
         elif mode == "I;16":
             picture = Image.fromarray(np.asarray(picture, np.uint16) * 257)
         assert picture.mode == mode
-        colored = colorize(Painter((0.2, 0.1)), picture, size=32)
+        colored = colorize(picture, Painter((0.2, 0.1)), size=32)
         assert (colored.mode, colored.size) == ("RGB", (50, 37)), mode
 
 
 def test_deep_gray_keeps_its_lightness():
     gray = mid_gray(30, 40)
     deep = Image.fromarray(np.asarray(gray, np.uint16) * 257)
-    np.testing.assert_array_equal(colorize(Painter(), deep, 32), colorize(Painter(), gray, 32))
+    np.testing.assert_array_equal(colorize(deep, Painter(), 32), colorize(gray, Painter(), 32))
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3), (20, 30, 4)])
@@ -69,13 +70,13 @@ def test_arrays_are_taken(shape):
     values = np.full(shape, 128, dtype=np.uint8)
     if shape[2:] == (4,):
         values[..., 3] = 255
-    colored = np.asarray(colorize(Painter(), values, size=16))
+    colored = np.asarray(colorize(values, Painter(), size=16))
     assert colored.shape == (20, 30, 3) and (colored == 128).all()
 
 
 def test_array_of_bits_is_taken():
     bits = np.arange(20 * 30).reshape(20, 30) % 2 == 0
-    colored = np.asarray(colorize(Painter(), bits, size=16))
+    colored = np.asarray(colorize(bits, Painter(), size=16))
     np.testing.assert_array_equal(colored[..., 1] > 127, bits)
 
 
@@ -84,13 +85,13 @@ def test_array_of_bits_is_taken():
 )
 def test_arrays_that_are_no_picture_are_refused(array):
     with pytest.raises(PhotoError, match=r"uint8 \(H, W\), \(H, W, 3\)"):
-        colorize(Painter(), array)
+        colorize(array, Painter())
 
 
 def test_pictures_without_pixels_are_refused():
     for picture in [np.zeros((0, 5, 3), np.uint8), Image.new("L", (0, 5))]:
         with pytest.raises(PhotoError, match="without pixels"):
-            colorize(Painter(), picture)
+            colorize(picture, Painter())
 
 
 def test_a_file_comes_out_upright(tmp_path):
@@ -98,23 +99,23 @@ def test_a_file_comes_out_upright(tmp_path):
     exif[0x0112] = 6
     gray = mid_gray(20, 30)
     gray.save(tmp_path / "turned.png", exif=exif)
-    colored = colorize(Painter(), tmp_path / "turned.png", size=16)
+    colored = colorize(tmp_path / "turned.png", Painter(), size=16)
     assert colored.size == (20, 30)
     np.testing.assert_array_equal(np.asarray(colored)[..., 0], np.rot90(np.asarray(gray), -1))
     np.testing.assert_array_equal(
-        colorize(Painter(), Image.open(tmp_path / "turned.png"), size=16), colored
+        colorize(Image.open(tmp_path / "turned.png"), Painter(), size=16), colored
     )
 
 
 def test_a_bad_file_is_named(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     with pytest.raises(PhotoError, match=r"bad\.jpg"):
-        colorize(Painter(), str(tmp_path / "bad.jpg"))
+        colorize(str(tmp_path / "bad.jpg"), Painter())
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (2, 3)])
 def test_tiny_pictures_are_colored(size):
-    assert colorize(Painter((0.1, 0.1)), Image.new("L", size, 128), size=64).size == size
+    assert colorize(Image.new("L", size, 128), Painter((0.1, 0.1)), size=64).size == size
 
 
 # what the network sees
@@ -142,7 +143,7 @@ def test_model_shape(height, width, size, expected):
 def test_the_network_sees_lightness_as_in_training():
     photo = Image.fromarray(data.astronaut()).crop((100, 50, 196, 114))
     painter = Painter()
-    colorize(painter, photo, size=64)
+    colorize(photo, painter, size=64)
     assert painter.seen.shape == (1, 1, 64, 96)  # no resize needed: L* pixel by pixel
     np.testing.assert_allclose(painter.seen[0, 0], lab_of(photo)[..., 0] / 100, atol=1e-4)
 
@@ -151,21 +152,21 @@ def test_a_large_photo_is_shrunk_without_aliasing_and_within_range():
     stripes = np.zeros((640, 640), np.uint8)
     stripes[:, 4::10] = 255  # finer than the network's pixels: an even dark gray is left of them
     painter = Painter()
-    colorize(painter, stripes, size=64)
+    colorize(stripes, painter, size=64)
     assert painter.seen.shape == (1, 1, 64, 64)
     assert (painter.seen - 0.1).abs().max() < 0.02
     checks = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((80, 80))).astype(np.uint8) * 255
-    colorize(painter, checks, size=64)
+    colorize(checks, painter, size=64)
     assert painter.seen.min() == 0 and painter.seen.max() == 1  # no overshoot at the edges
 
 
 def test_colors_of_the_photo_play_no_part():
     photo = Image.fromarray(data.chelsea())
-    gray = colorize(Painter(), photo, size=64)  # ab = 0: its L* as a picture
+    gray = colorize(photo, Painter(), size=64)  # ab = 0: its L* as a picture
     painter = Painter()
-    colorize(painter, photo, size=64)
+    colorize(photo, painter, size=64)
     from_color = painter.seen
-    colorize(painter, gray, size=64)
+    colorize(gray, painter, size=64)
     assert (painter.seen - from_color).abs().max() < 0.003  # half a level of 8 bits
 
 
@@ -174,26 +175,26 @@ def test_colors_of_the_photo_play_no_part():
 
 def test_without_chroma_a_gray_picture_stays_as_it_is():
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16).repeat(3, axis=0)
-    colored = np.asarray(colorize(Painter(), ramp, size=32))
+    colored = np.asarray(colorize(ramp, Painter(), size=32))
     assert np.abs(colored.astype(int) - ramp[..., None]).max() <= 1
 
 
 def test_lightness_is_that_of_the_photo_at_full_size():
     photo = Image.fromarray(data.coffee())
-    gray = colorize(Painter(), photo, size=32)
+    gray = colorize(photo, Painter(), size=32)
     assert np.abs(lab_of(gray)[..., 0] - lab_of(photo)[..., 0]).max() < 0.5
     assert np.ptp(np.asarray(gray).astype(int), axis=2).max() <= 1  # gray, but for rounding
 
 
 def test_chroma_is_that_of_the_network():
-    colored = colorize(Painter((20 / 110, -15 / 110)), mid_gray(60, 90), size=32)
+    colored = colorize(mid_gray(60, 90), Painter((20 / 110, -15 / 110)), size=32)
     lab = lab_of(colored)
     assert np.abs(lab[..., 1] - 20).max() < 1.2 and abs(lab[..., 1].mean() - 20) < 0.1
     assert np.abs(lab[..., 2] + 15).max() < 1.2 and abs(lab[..., 2].mean() + 15) < 0.1
 
 
 def test_colors_beyond_srgb_are_clipped():
-    colored = np.asarray(colorize(Painter((1.0, 1.0)), Image.new("L", (20, 20), 128), size=16))
+    colored = np.asarray(colorize(Image.new("L", (20, 20), 128), Painter((1.0, 1.0)), size=16))
     assert (colored == colored[0, 0]).all()
     assert colored[0, 0, 0] == 255 and colored[0, 0, 2] == 0
 
@@ -202,7 +203,7 @@ def test_colors_beyond_srgb_are_clipped():
 def test_chroma_is_enlarged_bilinearly(shape):
     gray = mid_gray(*shape)
     ab = rough_ab(64, 80)
-    colored = colorize(Painter(ab), gray, size=64)
+    colored = colorize(gray, Painter(ab), size=64)
     full_ab = functional.interpolate(ab[None], shape, mode="bilinear", antialias=True)
     lab = np.dstack([lab_of(gray.convert("RGB"))[..., 0], *(full_ab[0].numpy() * 110)])
     expected = np.rint(color.lab2rgb(lab) * 255)
@@ -211,7 +212,7 @@ def test_chroma_is_enlarged_bilinearly(shape):
 
 def test_strips_leave_no_seam_and_no_float_picture_is_made_in_full(monkeypatch):
     photo, painter = Image.fromarray(data.astronaut()), Painter(rough_ab(64, 64))
-    whole = colorize(painter, photo, size=64)
+    whole = colorize(photo, painter, size=64)
     largest = 0
     convert = module.L_ab_to_rgb
 
@@ -221,12 +222,12 @@ def test_strips_leave_no_seam_and_no_float_picture_is_made_in_full(monkeypatch):
         return convert(L, ab)
 
     monkeypatch.setattr(module, "L_ab_to_rgb", watch)
-    monkeypatch.setattr(module, "STRIP_PIXELS", 7 * 512 + 3)
-    in_strips = colorize(painter, photo, size=64)
+    monkeypatch.setattr(decode, "STRIP_PIXELS", 7 * 512 + 3)
+    in_strips = colorize(photo, painter, size=64)
     assert largest == 7 * 512
     np.testing.assert_array_equal(in_strips, whole)
-    monkeypatch.setattr(module, "STRIP_PIXELS", 1)  # narrower than a row: a row at a time
-    np.testing.assert_array_equal(colorize(painter, photo, size=64), whole)
+    monkeypatch.setattr(decode, "STRIP_PIXELS", 1)  # narrower than a row: a row at a time
+    np.testing.assert_array_equal(colorize(photo, painter, size=64), whole)
 
 
 # the generator is left as it was
@@ -249,7 +250,7 @@ class Normalizer(Painter):
 def test_the_generator_works_in_eval_mode_and_returns_to_its_own(is_training):
     generator = Normalizer().train(is_training)
     before = {name: value.clone() for name, value in generator.state_dict().items()}
-    colorize(generator, mid_gray(20, 20), size=16)
+    colorize(mid_gray(20, 20), generator, size=16)
     assert generator.training == generator.norm.training == is_training
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
     assert all(parameter.grad is None for parameter in generator.parameters())
@@ -262,17 +263,17 @@ def test_the_mode_returns_after_an_error_too():
 
     generator = Broken().train()
     with pytest.raises(RuntimeError):
-        colorize(generator, mid_gray(20, 20), size=16)
+        colorize(mid_gray(20, 20), generator, size=16)
     assert generator.training
 
 
 def test_any_callable_and_any_precision_will_do():
     gray = mid_gray(20, 30)
-    expected = colorize(Painter((0.25, 0.125)), gray, size=16)
+    expected = colorize(gray, Painter((0.25, 0.125)), size=16)
     painter = Painter((0.25, 0.125)).double()
-    np.testing.assert_array_equal(colorize(painter, gray, size=16), expected)
+    np.testing.assert_array_equal(colorize(gray, painter, size=16), expected)
     assert painter.seen.dtype == torch.float64
-    plain = colorize(lambda L: torch.tensor([0.25, 0.125]).view(1, 2, 1, 1), gray, size=16)
+    plain = colorize(gray, lambda L: torch.tensor([0.25, 0.125]).view(1, 2, 1, 1), size=16)
     np.testing.assert_array_equal(plain, expected)
 
 
@@ -282,7 +283,7 @@ def test_on_a_gpu_the_picture_is_the_same():
     painter = Painter(rough_ab(64, 64))
     photo = io.BytesIO()
     Image.fromarray(data.astronaut()).save(photo, "PNG")
-    on_cpu = colorize(painter, Image.open(photo), size=64)
-    on_gpu = colorize(painter.cuda(), Image.open(photo), size=64)
+    on_cpu = colorize(Image.open(photo), painter, size=64)
+    on_gpu = colorize(Image.open(photo), painter.cuda(), size=64)
     assert painter.seen.is_cuda
     np.testing.assert_array_equal(on_gpu, on_cpu)

@@ -29,7 +29,7 @@ FILES = ("generator.safetensors", "best.safetensors", "validation.csv", "metrics
 # to start each anew.
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 START = "forkserver" if HAS_FORK_SERVER and not IS_LONG else "spawn"
-CONFIG = "--recipe warm --size 32 --generator-width 8 --discriminator-width 4 --batch 4"
+CONFIG = "warm --size 32 --generator-width 8 --discriminator-width 4 --batch 4"
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def test_all_strange_things_are_there(folder):
 
 
 def test_usable_are_the_photos_and_the_scenes(folder):
-    photos = PhotoFolder(folder, size=64).load()
+    photos = PhotoFolder(folder, size=64)
     wanted = [f"{name}.jpg" for name in PHOTOS]
     wanted += ["cutout.png", "more/scene_00.jpg", "scene_01.jpg", "scene_02.jpg"]
     assert photos.names == sorted(f"{IMAGES}/{name}" for name in wanted)

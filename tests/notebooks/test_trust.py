@@ -95,7 +95,7 @@ def test_bombs_and_large_photos_take_little_memory(tmp_path):
     large.resize((64, 64)).save(tmp_path / "small.jpg")
     del large
     photos = []
-    assert peak_of(lambda: photos.append(PhotoFolder(tmp_path, size=64).load())) < 64
+    assert peak_of(lambda: photos.append(PhotoFolder(tmp_path, size=64))) < 64
     assert photos[0].names == ["large.jpg", "small.jpg"]
     assert "64 megapixels" in dict(photos[0].left_out)["bomb 1 bit.png"]
 

@@ -11,9 +11,8 @@ from skimage import data
 
 from colorlib.generator import StridedUNet
 from colorlib.metrics import evaluate, gray_baseline
-from colorlib.photos import DecodedPhotos
+from colorlib.photos import DecodedPhotos, read_split
 from colorlib.runs import load_generator, read_card
-from colorlib.split import read_split
 from lessonkit.lesson_10.results import AHEAD, RIVAL, SHIPPED, draw_beside_rival, weights_table
 from tools import photo_weights
 from tools.photo_weights import (
