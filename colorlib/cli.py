@@ -211,7 +211,7 @@ def open_run_data(config: TrainConfig, folder: Path, cache: Path | None) -> tupl
     """The data of a run; its split is kept there, so that a test photo stays one for ever."""
     split = folder / SPLIT
     is_new = not split.exists()
-    parts = open_data(config.data, config.size, SPLIT_SEED, config.fit, split, cache)
+    parts = open_data(config.data or "scenes", config.size, SPLIT_SEED, config.fit, split, cache)
     if is_new and split.exists():
         list_split(Path(config.data), split)
     return parts

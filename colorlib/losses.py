@@ -122,8 +122,8 @@ def gradient_penalty(
     mean score of the picture.
     """
     with torch.autocast(L.device.type, enabled=False):  # slopes of slopes need float32
-        share = torch.rand(len(L), 1, 1, 1, device=L.device)
-        mixed_ab = torch.lerp(real_ab, fake_ab.detach().to(real_ab), share).requires_grad_()
+        mix = torch.rand(len(L), 1, 1, 1, device=L.device)
+        mixed_ab = torch.lerp(real_ab, fake_ab.detach().to(real_ab), mix).requires_grad_()
         scores = discriminator(L, mixed_ab).flatten(1).mean(dim=1)
         (slope,) = torch.autograd.grad(scores.sum(), mixed_ab, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1).square().mean()

@@ -73,7 +73,10 @@ def finish(members: list[multiprocessing.Process], folder: Path) -> None:
 
 # --- what they learn ---
 
-OF_NINE = {"epochs": 2, "is_annealed": False}  # nine photos: the last batch must be filled up
+OF_NINE = {
+    "epochs": 2,
+    "learning_rate_decay": False,
+}  # nine photos: the last batch must be filled up
 CONFIGS = {
     "tutorial": small("tutorial", **OF_NINE),
     "pix2pix": small("pix2pix", **OF_NINE),
@@ -123,7 +126,7 @@ def halves_apart(config, dataset):
     for epoch in range(config.epochs):
         random = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(dataset), generator=random)
-        mirrored = torch.rand(len(order), generator=random) < 0.5 * config.is_flipped
+        mirrored = torch.rand(len(order), generator=random) < 0.5 * config.flip
         photos = [dataset.rgb[i].flip(-1) if m else dataset.rgb[i] for i, m in zip(order, mirrored)]
         photos.append(photos[0])  # nine cannot be shared by two
         for start in range(0, len(photos), config.batch):
@@ -159,16 +162,18 @@ def stop(rank: int, folder: Path) -> None:
     config = small("warm", steps=6)
     step = module.train_step
 
-    def press_ctrl_c(players, L, ab, number):
+    def press_ctrl_c(networks, L, ab, number):
         if rank == 0 and number == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(players, L, ab, number)
+        return step(networks, L, ab, number)
 
     with parallel.together():
         whole = train(config, Pictures(10))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "train_step", press_ctrl_c)
-            with pytest.raises(KeyboardInterrupt, match="stopped at step 3; the same call goes on"):
+            with pytest.raises(
+                KeyboardInterrupt, match="stopped at step 3; the same call continues"
+            ):
                 train(config, Pictures(10), folder / "stopped")
         resumed = train(config, Pictures(10), folder / "stopped")
         assert_same(learned(whole.generator), learned(resumed.generator))
