@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import tyro
@@ -21,7 +22,14 @@ from colorlib.decode import PhotoError
 from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
 from colorlib.metrics import evaluate_run, results_table, write_picture
 from colorlib.photos import CACHE, count_reasons, open_data, write_left_out
-from colorlib.runs import RunError, hold, load_generator, read_card, read_config
+from colorlib.runs import (
+    RunError,
+    hold,
+    load_generator,
+    read_card,
+    read_config,
+    refuse_foreign,
+)
 from colorlib.split import read_split, split_by_photo, write_split
 from colorlib.training import TrainingError, is_out_of_memory, train
 
@@ -72,13 +80,24 @@ class Train:
                 print(f"to train longer, begin another run: colorlib train {again}")
 
     def open_data(self, out: Path) -> tuple:
-        """Training and test data; what is left out is printed, once."""
-        held = hold(out) if parallel.is_first() else nullcontext()
-        with parallel.first_goes_first(), held:
-            if self.fresh and parallel.is_first():
-                (out / SPLIT).unlink(missing_ok=True)
-            self.take_split(out)
-            train_data, test_data = open_run_data(self.options, out, self.cache)
+        """Open the training and test data; print once which files are skipped."""
+        held = nullcontext()
+        if parallel.is_first():
+            refuse_foreign(out)
+            held = hold(out)
+        with held, TemporaryDirectory() as temporary:
+            if parallel.is_first():
+                if self.fresh:
+                    (out / SPLIT).unlink(missing_ok=True)
+                self.take_split(out)
+            split = parallel.from_first(
+                (out / SPLIT).read_bytes() if (out / SPLIT).exists() else b""
+            )
+            own = out if parallel.is_on_first_machine() else Path(temporary)
+            if split and own != out:  # the other machines have no run folder
+                (own / SPLIT).write_bytes(split)
+            with parallel.first_goes_first():
+                train_data, test_data = open_run_data(self.options, own, self.cache)
         if parallel.is_first():
             report_left_out(getattr(train_data, "left_out", []), out / LEFT_OUT)
             counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"

@@ -27,22 +27,8 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from colorlib.color import (
-    AB_SCALE,
-    L_ab_to_rgb,
-    colorfulness,
-    rgb_to_L_ab,
-    rgb_to_lab,
-    to_unit,
-)
-from colorlib.runs import (
-    TRIPTYCHS,
-    atomic_write,
-    choose_device,
-    load_generator,
-    remove,
-    write_json,
-)
+from colorlib.color import AB_SCALE, L_ab_to_rgb, colorfulness, rgb_to_L_ab, rgb_to_lab, to_unit
+from colorlib.runs import TRIPTYCHS, atomic_write, choose_device, load_generator, remove, write_json
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 
 Colorizer = Callable[[Tensor], Tensor]

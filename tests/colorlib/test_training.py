@@ -724,7 +724,7 @@ class TestARun:
             assert (loop.saved_step == loop.step) == is_saved, (took, seconds)
 
     def test_pictures_of_another_size_are_refused(self):
-        with pytest.raises(ValueError, match=r"says pictures of \(3, 32, 32\).*\(3, 64, 64\)"):
+        with pytest.raises(ValueError, match=r"says photos of \(3, 32, 32\).*\(3, 64, 64\)"):
             train(small("l1", steps=1), Pictures(4, 64))
 
     def test_networks_of_ones_own_are_trained(self):
@@ -851,8 +851,15 @@ class TestPrecision:
             monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
             assert choose_precision("auto", torch.device("cuda")) == dtype
         assert choose_precision("float32", torch.device("cuda")) == torch.float32
+        assert choose_precision("auto", torch.device("mps")) == torch.float32
         with pytest.raises(ValueError, match="float16 is for GPUs"):
             choose_precision("float16", torch.device("cpu"))
+
+    def test_fused_adam_where_the_device_has_it(self):
+        for device, is_fused in (("cpu", True), ("meta", False)):
+            networks = Networks(small("gan"), device=device)
+            for optimizer in (networks.optimizer_g, networks.optimizer_d):
+                assert optimizer.defaults["fused"] == is_fused
 
     def test_wgan_gp_takes_bfloat16(self):
         config = small("wgan_gp", precision="bfloat16", warm_up=0.0)
