@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import tyro
@@ -30,7 +31,15 @@ from colorlib.photos import (
     split_by_photo,
     write_left_out,
 )
-from colorlib.runs import RunError, choose_device, hold, load_generator, read_card, read_config
+from colorlib.runs import (
+    RunError,
+    choose_device,
+    hold,
+    load_generator,
+    read_card,
+    read_config,
+    refuse_foreign,
+)
 from colorlib.training import TrainingError, is_out_of_memory, train
 
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
@@ -82,12 +91,21 @@ class Train:
                 Show(self.out).run()
 
     def open_data(self) -> tuple[Dataset, Dataset]:
-        """Open training and test data; print once what is left out."""
-        held = hold(self.out) if parallel.is_first() else nullcontext()
-        with parallel.first_goes_first(), held:
+        """Open the training and test data; print once which files are skipped."""
+        held = nullcontext()
+        if parallel.is_first():
+            refuse_foreign(self.out)
+            held = hold(self.out)
+        with held, TemporaryDirectory() as temporary:
+            path = self.out / SPLIT
             if self.fresh and parallel.is_first():
-                (self.out / SPLIT).unlink(missing_ok=True)
-            train_data, test_data = open_run_data(self.recipe, self.out, self.cache)
+                path.unlink(missing_ok=True)
+            split = parallel.from_first(path.read_bytes() if path.exists() else b"")
+            own = self.out if parallel.is_on_first_machine() else Path(temporary)
+            if split and own != self.out:  # the other machines have no run folder
+                (own / SPLIT).write_bytes(split)
+            with parallel.first_goes_first():
+                train_data, test_data = open_run_data(self.recipe, own, self.cache)
         if parallel.is_first():
             report_left_out(getattr(train_data, "left_out", []), self.out / LEFT_OUT)
             counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"

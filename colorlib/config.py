@@ -1,100 +1,106 @@
 """Recipes: what a run learns, how, and for how long.
 
-A recipe fixes the objective, the schedule, the optimizer and the kind of discriminator. Generator,
-size, batch and budget are yours to choose: `replace(RECIPES["warm"], size=128, seconds=600)`.
+A recipe fixes the objective, the schedule, the optimizer and the kind of discriminator. You choose
+the rest, such as the size and the budget: `replace(RECIPES["warm"], size=128, seconds=600)`.
 
-What this package calls *the tutorial* is the recipe that some online tutorials on coloring photos
-with a GAN publish: a U-Net of 64 to 1024 channels against a discriminator of the whole picture,
-binary cross-entropy and nothing else. It is here as `tutorial`, with its usual sizes, to be
-measured beside the others.
+*The tutorial* is the recipe that several online tutorials on coloring photos with a GAN publish: a
+U-Net with 64 to 1024 channels against a discriminator that sees the whole photo, trained on binary
+cross-entropy alone. It is included as `tutorial`, at its usual sizes, for comparison.
 """
 
 from dataclasses import dataclass, fields, replace
 from inspect import formatannotation
 from typing import Literal, get_args, get_origin
 
-LARGEST = 1e12  # of any number in a configuration; it keeps NaN and infinity out as well
-ONE_OR_MORE = "zoom batch d_every g_every discriminator_width discriminator_layers".split()
-
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides what a run learns. The defaults are the recipe `warm`.
 
-    One of `epochs`, `steps` and `seconds` is the budget; with none it is the tutorial's 10 epochs.
+    Give one budget: `epochs`, `steps` or `seconds`. Without one it is the tutorial's 10 epochs.
     """
 
-    data: str = "scenes"  # "scenes", or a folder of photos; for the record, as is `fit`
-    size: int = 64  # pixels; height and width of the training pictures
-    fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square
-    is_flipped: bool = True  # each picture is mirrored with probability 1/2
-    zoom: float = 1.0  # each is enlarged by up to this factor, and cut to size at a random place
+    # data
+    data: str = ""  # where the photos come from; `train` fills it in from the data set
+    size: int = 64  # height and width of the training photos in pixels
+    fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square; for the record
+    flip: bool = True  # mirror each photo with probability 1/2
+    zoom: float = 1.0  # enlarge each photo by a random factor up to this, and crop it at random
 
+    # networks
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
     generator_width: int = 32  # channels
-    discriminator: Literal["image", "patch"] = "patch"  # one score a picture, or one a patch
+    discriminator: Literal["image", "patch"] = "patch"  # one score per photo, or one per patch
     discriminator_width: int = 16  # channels of the patch discriminator's first layer
     discriminator_layers: int = 2  # strided layers of the patch discriminator: it sees 34 pixels
     discriminator_norm: Literal["batch", "none"] = "none"  # see `PatchDiscriminator`
 
+    # losses
     adversarial: Literal["bce", "lsgan", "hinge", "wgan_gp", "none"] = "bce"
     reconstruction: Literal["l1", "l2", "none"] = "l1"
-    lambda_reconstruction: float = 60.0  # weight of the reconstruction beside the adversarial loss
-    lambda_colorfulness: float = 0.0  # weight of the colorfulness loss while they play
-    lambda_penalty: float = 10.0  # weight of WGAN-GP's penalty, as in the paper
+    lambda_reconstruction: float = 60.0  # weight of the reconstruction loss in the GAN stage
+    lambda_colorfulness: float = 0.0  # weight of the colorfulness loss in the GAN stage
+    lambda_penalty: float = 10.0  # weight of WGAN-GP's gradient penalty, as in the paper
 
-    warm_up: float = 0.72  # share of the budget in which G learns the reconstruction alone
-    warm_up_learning_rate: float = 4e-3  # Adam's step while it does
-    d_head_start: float = 0.25  # share of the warm-up, its end, in which D already learns
-    learning_rate: float = 1e-3  # Adam's step of G while they play
-    d_learning_rate: float = 2e-3  # and that of D
-    betas: tuple[float, float] = (0.5, 0.999)  # Adam's memories while they play; 0.5 forgets faster
-    weight_decay: float = 0.0  # AdamW's, for G alone: holds its weights small
-    is_annealed: bool = True  # the learning rates fall to 0 in each stage, see `Players.anneal`
-    d_every: int = 1  # D learns on every d_every-th step
-    g_every: int = 1  # G learns on every g_every-th step; k of Goodfellow et al. is their ratio
-    share_forward: bool = True  # D's and G's step use one forward pass of G
-
-    batch: int = 16  # pictures a step
-    epochs: int | None = None  # budget: passes over the photos
-    steps: int | None = None  # budget: batches
-    seconds: float | None = None  # budget: time; such a run does not repeat to the bit
-    equilibrium: float = 0.0  # stop after an epoch in which D's mean answers were this near 1/2
-    seed: int = 0
+    # optimizer and schedule
+    warm_up: float = 0.72  # fraction of the budget in which G trains on the reconstruction alone
+    warm_up_learning_rate: float = 4e-3  # of G in the warm-up
+    d_head_start: float = 0.25  # D already trains in this last fraction of the warm-up
+    learning_rate: float = 1e-3  # of G in the GAN stage
+    d_learning_rate: float = 2e-3
+    learning_rate_decay: bool = True  # to 0 in each stage, see `Networks.decay_learning_rates`
+    betas: tuple[float, float] = (0.5, 0.999)  # Adam's (β1, β2) in the GAN stage
+    weight_decay: float = 0.0  # AdamW's, for G only
+    d_every: int = 1  # D trains on every d_every-th step
+    g_every: int = 1  # G trains on every g_every-th step; the paper's k is g_every / d_every
+    reuse_forward: bool = True  # D's step and G's step use the same forward pass of G
+    batch: int = 16  # photos per step, over all processes
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    compile: Literal["none", "default", "reduce-overhead"] = "none"  # torch.compile's mode
+    compile: Literal["none", "default", "reduce-overhead"] = "none"  # the mode of torch.compile
+    seed: int = 0
+
+    # budget
+    epochs: int | None = None  # passes over the photos
+    steps: int | None = None  # batches
+    seconds: float | None = None  # training time; such a run does not repeat to the bit
+    # the tutorial stops early when D says 1/2 to real and fake alike: stop after an epoch in which
+    # D's mean answers to both were closer to 1/2 than this; 0 never stops
+    stop_at_half: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON has lists only
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON only has lists
         for field in fields(self):
             if not is_a(value := getattr(self, field.name), field.type):
                 wanted = formatannotation(field.type).replace("Literal", "one of ")
                 raise ValueError(f"{field.name} must be {wanted}; got {value!r}")
+        for name, least in AT_LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        for name in ("warm_up", "d_head_start"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
         budgets = [b for b in (self.epochs, self.steps, self.seconds) if b is not None]
         if len(budgets) > 1 or any(budget <= 0 for budget in budgets):
             raise ValueError(f"give one budget above 0: epochs, steps or seconds; got {budgets}")
-        if self.adversarial == self.reconstruction == "none":
-            raise ValueError("nothing to learn: adversarial and reconstruction are both none")
-        if not 0 <= self.warm_up <= 1 or (self.warm_up and self.reconstruction == "none"):
-            raise ValueError("warm_up must be a share from 0 to 1, and needs a reconstruction")
-        if not 0 <= self.d_head_start <= 1:
-            raise ValueError(f"d_head_start must be from 0 to 1, got {self.d_head_start}")
-        if self.size % 16 or self.size < 32:
-            raise ValueError(f"size must be a multiple of 16, from 32 on; got {self.size}")
+        if self.size % 16:
+            raise ValueError(f"size must be a multiple of 16, got {self.size}")
+        if self.reconstruction == "none" and (self.adversarial == "none" or self.warm_up):
+            raise ValueError("without a reconstruction, warm_up must be 0 and adversarial not none")
         has_norm = self.discriminator == "image" or self.discriminator_norm == "batch"
-        if self.adversarial == "wgan_gp" and has_norm:
-            raise ValueError("wgan_gp needs discriminator patch with discriminator_norm none")
-        if self.adversarial == "wgan_gp" and self.compile != "none":
-            raise ValueError("wgan_gp differentiates twice, which needs compile none")
-        for name in ONE_OR_MORE:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if self.generator_width < 2:  # the lean U-Net begins with half of it
-            raise ValueError(f"generator_width must be 2 or more, got {self.generator_width}")
+        if self.adversarial == "wgan_gp" and (has_norm or self.compile != "none"):
+            raise ValueError(
+                "wgan_gp needs discriminator patch, discriminator_norm none and compile none"
+            )
+
+
+LARGEST = 1e12  # the limit for every number in a configuration; it also keeps out NaN and infinity
+AT_LEAST = {"size": 32, "generator_width": 2}  # the lean U-Net starts with half of the width
+AT_LEAST |= dict.fromkeys(("zoom", "batch", "d_every", "g_every"), 1)
+AT_LEAST |= dict.fromkeys(("discriminator_width", "discriminator_layers"), 1)
 
 
 def is_a(value: object, kind: object) -> bool:
-    """Whether a value is what a field's annotation says; an int will do for a float."""
+    """Whether a value has the type of a field's annotation; an int also counts as a float."""
     parts = get_args(kind)
     if get_origin(kind) is Literal:
         return value in parts
@@ -127,15 +133,15 @@ RECIPES: dict[str, TrainConfig] = {
         size=256,
         batch=4,
         fit="stretch",
-        is_flipped=False,
+        flip=False,
         discriminator="image",
         reconstruction="none",
         warm_up=0.0,
         learning_rate=1e-4,
         d_learning_rate=1e-4,
-        is_annealed=False,
+        learning_rate_decay=False,
         g_every=2,
-        share_forward=False,
+        reuse_forward=False,
     ),
     "l1": RECONSTRUCTION_ONLY,
     "l2": replace(RECONSTRUCTION_ONLY, reconstruction="l2"),

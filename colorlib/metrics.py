@@ -1,17 +1,16 @@
-"""How good is it: metrics, the baselines to beat, and pictures side by side.
+"""How good is it: metrics, the baselines to beat, and photos side by side.
 
-No single number tells a good coloring: PSNR and CIEDE2000 reward cautious brown, colorfulness
-rewards any paint at all. So each colorizer, network or baseline, gets the same row of metrics, and
-the row is read beside the pictures.
+No single number tells whether a coloring is good: PSNR and CIEDE2000 reward cautious brown, and
+colorfulness rewards any paint at all. So every colorizer, network or baseline, gets the same row of
+metrics, to be read next to the photos.
 
 A colorizer is any callable from L (B, 1, H, W) to ab (B, 2, H, W), scaled as in `colorlib.color`.
-A data set is anything with a length that yields uint8 rgb (3, H, W), all of one size. A metric
-takes batches of rgb (B, 3, H, W), float 0..1 or uint8, and returns one value a photo, (B,); it
-raises ValueError where predicted and real are no batches of one shape.
+A data set is anything with a length whose items are uint8 rgb (3, H, W), all of one size. A metric
+takes batches of rgb (B, 3, H, W), float 0..1 or uint8, and returns one value per photo, (B,). It
+raises ValueError if the two batches differ in shape.
 """
 
-import shutil
-import socket
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,18 +27,19 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from colorlib.color import L_ab_to_rgb, colorfulness, rgb_to_L_ab, rgb_to_lab, to_unit
-from colorlib.runs import atomic_write, load_generator, write_json
+from colorlib.color import AB_SCALE, L_ab_to_rgb, colorfulness, rgb_to_L_ab, rgb_to_lab, to_unit
+from colorlib.runs import TRIPTYCHS, atomic_write, choose_device, load_generator, remove, write_json
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 
 Colorizer = Callable[[Tensor], Tensor]
 
-COMMITTED_DISTANCE = 25.0  # in the (a*, b*) plane, where the two paints lie 126 apart
-DOWNLOAD_TIMEOUT = 10.0  # seconds without an answer until a download is given up
+COMMITTED_DISTANCE = 25.0  # in the (a*, b*) plane, where the two paints are 126 apart
+PIXEL_COUNTS = ("committed_pixels", "balloon_pixels")
+QUICK = ("delta_e", "colorfulness", "colorfulness_real")
 
 
 class MetricUnavailable(RuntimeError):  # noqa: N818 (nobody made an error)
-    """A metric that cannot be had on this machine; the message says why and what to do."""
+    """A metric that isn't available on this machine; the message says why and what to do."""
 
 
 # --- metrics ---
@@ -70,9 +70,9 @@ def _psnr(predicted: Tensor, real: Tensor, peak: float) -> Tensor:
 def ssim(predicted: Tensor, real: Tensor) -> Tensor:
     """Structural similarity, at most 1; higher is closer. Pictures of at least 11×11 pixels.
 
-    It mostly sees edges and texture, and these come with L*: expect high values for any colors.
+    It mostly sees edges and texture, which come from L*: expect high values for any colors.
 
-    Reference: Wang et al. 2004, with their Gaussian window of deviation 1.5, a channel at a time.
+    Reference: Wang et al. 2004, with their Gaussian window of deviation 1.5, channel by channel.
     """
     as_published = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return _photo_by_photo(
@@ -82,7 +82,7 @@ def ssim(predicted: Tensor, real: Tensor) -> Tensor:
 
 
 def ciede2000(predicted: Tensor, real: Tensor) -> Tensor:
-    """Mean color difference ΔE00 over the pixels; lower is closer, 1 is just visible.
+    """Mean color difference ΔE00 over the pixels; lower is closer, and 1 is just visible.
 
     Reference: Sharma, Wu and Dalal 2005.
     """
@@ -93,17 +93,17 @@ def ciede2000(predicted: Tensor, real: Tensor) -> Tensor:
 
 
 def committed(predicted: Tensor, labels: Tensor) -> float:
-    """Share of the balloons' pixels that are painted decidedly red or decidedly blue.
+    """Fraction of the balloons' pixels that are clearly red or clearly blue.
 
-    A scene's balloon is red or blue by the toss of a coin. Who hedges paints the mean of the two,
-    a mauve that no balloon ever has; who commits is within 25 of one of them in (a*, b*).
+    A coin toss makes a scene's balloon red or blue. A colorizer that hedges paints the mean of the
+    two, a mauve that no balloon has; one that commits is within 25 of one of them in (a*, b*).
 
     Args:
         predicted: rgb of rendered scenes, (B, 3, H, W), float 0..1 or uint8.
         labels: their label maps, (B, H, W).
 
     Returns:
-        The share over all balloon pixels of the batch, 0..1; NaN if there are none.
+        The fraction of all balloon pixels in the batch, 0..1; NaN if there are none.
 
     Raises:
         ValueError: the label maps do not fit the pictures.
@@ -113,7 +113,7 @@ def committed(predicted: Tensor, labels: Tensor) -> float:
 
 
 def _balloon_pixels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Count the committed and all balloon pixels of each picture, (B,) each."""
+    """Count the committed and all balloon pixels of each photo, (B,) each."""
     ab = rgb_to_lab(rgb)[:, 1:]
     if labels.shape != ab[:, 0].shape:
         expected, got = tuple(ab[:, 0].shape), tuple(labels.shape)
@@ -128,7 +128,7 @@ def lpips(predicted: Tensor, real: Tensor) -> Tensor:
     """Learned perceptual distance (AlexNet); lower is closer. Pictures of at least 32×32 pixels.
 
     Raises:
-        MetricUnavailable: the network's weights are not here and cannot be downloaded.
+        MetricUnavailable: the network's weights can't be loaded or downloaded.
 
     Reference: Zhang et al. 2018.
     """
@@ -143,20 +143,14 @@ def _lpips_network() -> nn.Module:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
     from torchvision.models import AlexNet_Weights
 
-    # for a moment in the whole process: torch.hub sets none, and would wait for minutes
-    usual_timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
         return LearnedPerceptualImagePatchSimilarity("alex").net
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise MetricUnavailable(
-            f"LPIPS is not available: the weights of its AlexNet could not be loaded ({error}). "
-            f"Connect to the internet once (233 MB), or download {AlexNet_Weights.DEFAULT.url} "
-            f"elsewhere and put it into {Path(torch.hub.get_dir(), 'checkpoints')}, in place of a "
-            "broken one if there is one. All other metrics do without."
+            f"LPIPS is not available: its AlexNet weights could not be loaded ({error}). Connect "
+            f"to the internet once (233 MB), or put {AlexNet_Weights.DEFAULT.url} into "
+            f"{Path(torch.hub.get_dir(), 'checkpoints')}, in place of a broken one"
         ) from error
-    finally:
-        socket.setdefaulttimeout(usual_timeout)
 
 
 def _as_pair(predicted: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,53 +174,40 @@ def gray_baseline(L: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(L)] * 2, dim=-3)
 
 
-class LookupByL:
-    """The mean chroma of the training pixels of the same L*, from a table.
+def lookup_by_L(dataset: Dataset, bins: int = 100) -> Colorizer:
+    """Fit a table: the mean chroma of the training pixels with the same L*.
 
-    The best that can be done from a pixel's own lightness, without a look at its neighbors.
+    The best possible answer from a pixel's own lightness, without looking at its neighbors.
 
     Args:
-        bins: how many steps of L* to tell apart; the default is one for each unit.
+        dataset: the training photos.
+        bins: how many levels of L* to distinguish; an empty bin gets the nearest one's chroma.
     """
 
-    def __init__(self, bins: int = 100):
-        self.bins = bins
-        self.table = None
+    def bins_of(L: Tensor) -> Tensor:
+        return (L * bins).long().clamp(0, bins - 1)
 
-    def fit(self, dataset: Dataset) -> "LookupByL":
-        """Fill the table from a training set, and return self; an empty bin takes the nearest."""
-        sums = torch.zeros(3, self.bins, dtype=torch.float64)  # of a, of b, number of pixels
-        for rgb in _batches(dataset):
-            L, ab = rgb_to_L_ab(rgb)
-            values = torch.cat([ab, torch.ones_like(L)], dim=1)  # (B, 3, H, W): a, b, and 1
-            values = values.movedim(1, 0).flatten(1).double()  # (3, pixels)
-            bins = self._bins_of(L).flatten()  # (pixels,)
-            sums += torch.stack([torch.bincount(bins, row, self.bins) for row in values])
-        filled = sums[2].nonzero()[:, 0]
-        nearest = filled[(torch.arange(self.bins)[:, None] - filled).abs().argmin(dim=1)]
-        self.table = (sums[:2] / sums[2])[:, nearest]  # (2, bins)
-        return self
-
-    def __call__(self, L: Tensor) -> Tensor:
-        """Look up ab (B, 2, H, W) for L (B, 1, H, W); RuntimeError before `fit`."""
-        if self.table is None:
-            raise RuntimeError(f"{type(self).__name__} knows no colors yet: call fit(data) first")
-        return self.table.to(L)[:, self._bins_of(L).squeeze(-3)].movedim(0, -3)
-
-    def _bins_of(self, L: Tensor) -> Tensor:
-        return (L * self.bins).long().clamp(0, self.bins - 1)
+    sums = torch.zeros(3, bins, dtype=torch.float64)  # of a, of b, number of pixels
+    for rgb in _batches(dataset):
+        L, ab = rgb_to_L_ab(rgb)
+        values = torch.cat([ab, torch.ones_like(L)], dim=1)  # (B, 3, H, W): a, b, and 1
+        values = values.movedim(1, 0).flatten(1).double()  # (3, pixels)
+        places = bins_of(L).flatten()  # (pixels,)
+        sums += torch.stack([torch.bincount(places, row, bins) for row in values])
+    filled = sums[2].nonzero()[:, 0]
+    nearest = filled[(torch.arange(bins)[:, None] - filled).abs().argmin(dim=1)]
+    table = (sums[:2] / sums[2])[:, nearest].float()  # (2, bins)
+    return lambda L: table.to(L)[:, bins_of(L).squeeze(-3)].movedim(0, -3)
 
 
-class MeanColor(LookupByL):
-    """The mean chroma of all training pixels, everywhere: a lookup with a single bin."""
-
-    def __init__(self):
-        super().__init__(bins=1)
+def mean_color(dataset: Dataset) -> Colorizer:
+    """Fit the mean chroma of all training pixels, used everywhere: a lookup with one bin."""
+    return lookup_by_L(dataset, bins=1)
 
 
 def baselines(train: Dataset) -> dict[str, Colorizer]:
     """The three baselines fitted on a training set, by the names they have in tables."""
-    mean, lookup = MeanColor().fit(train), LookupByL().fit(train)
+    mean, lookup = mean_color(train), lookup_by_L(train)
     return {"gray": gray_baseline, "mean color": mean, "lookup by L": lookup}
 
 
@@ -234,48 +215,49 @@ def baselines(train: Dataset) -> dict[str, Colorizer]:
 
 
 def evaluate_photos(
-    colorizer: Colorizer, dataset: Dataset, batch: int = 32, labels=None, with_lpips=False
+    colorizer: Colorizer, dataset: Dataset, batch: int = 32, with_lpips: bool = False
 ) -> dict[str, Tensor]:
-    """Measure a colorizer on each photo of a data set.
-
-    It works without gradients and on the colorizer's device; a network is in eval mode meanwhile
-    and left as it was.
+    """Measure a colorizer on each photo of a data set, on the colorizer's device.
 
     Args:
-        colorizer: a generator or a baseline.
-        dataset: the photos.
+        colorizer: a generator or a baseline; a network is left as it was.
+        dataset: the photos. If it has `labels`, (N, H, W), they are rendered scenes.
         batch: photos at a time.
-        labels: label maps (N, H, W) of rendered scenes; by default `dataset.labels`, if any.
-        with_lpips: also measure LPIPS; where that is not available, warn and leave it out.
+        with_lpips: also measure LPIPS; if it isn't available, warn and leave it out.
 
     Returns:
-        psnr_ab, psnr_rgb, ssim, ciede2000, colorfulness and colorfulness_real; on scenes committed
-        (NaN without a balloon) and balloon_pixels; lpips: (N,) each, on the CPU.
+        psnr_ab, psnr_rgb, ssim, ciede2000, colorfulness and colorfulness_real; for scenes
+        committed_pixels and balloon_pixels; lpips: (N,) each, on the CPU.
 
     Raises:
         ValueError: the data set is empty, or the label maps do not fit it.
     """
-    labels = _label_maps(dataset, labels)
+    labels = getattr(dataset, "labels", None)
+    has_maps = getattr(labels, "ndim", 0) == 3  # torchvision's data sets have a label per photo
+    if has_maps and len(labels) != len(dataset):
+        raise ValueError(f"{len(labels)} label maps for {len(dataset)} photos: they must match")
     with_lpips = with_lpips and _has_lpips()  # asked once, not for every batch
-    rows = []
+    rows, start = [], 0
     with at_work(colorizer) as device:
-        for number, rgb in enumerate(_batches(dataset, batch)):
-            part = None if labels is None else labels[number * batch : (number + 1) * batch]
+        for rgb in _batches(dataset, batch):
+            part = torch.as_tensor(labels[start : start + len(rgb)]) if has_maps else None
             rows.append(_measure(colorizer, rgb.to(device), part, with_lpips))
+            start += len(rgb)
     return {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
 
 
 def evaluate(colorizer: Colorizer, dataset: Dataset, **options) -> dict[str, float]:
-    """Measure a colorizer on a data set: `evaluate_photos`, and the mean over the photos of each.
+    """Measure a colorizer on a data set: the mean over the photos of each metric.
 
-    `committed` is the share over the balloon pixels of all photos together; `photos` their number.
+    `committed` is the fraction of all balloon pixels together, and `photos` the number of photos.
     The options are those of `evaluate_photos`.
     """
     values = evaluate_photos(colorizer, dataset, **options)
-    pixels = values.pop("balloon_pixels", None)
+    counts = {name: values.pop(name).sum().item() for name in [*values] if name in PIXEL_COUNTS}
     row = {name: value.mean().item() for name, value in values.items()}
-    if pixels is not None:
-        row["committed"] = ((values["committed"] * pixels).nansum() / pixels.sum()).item()
+    if counts:
+        hits, pixels = (counts[name] for name in PIXEL_COUNTS)
+        row["committed"] = hits / pixels if pixels else math.nan
     return row | {"photos": len(dataset)}
 
 
@@ -286,8 +268,8 @@ def compare(
 
     Args:
         colorizers: name -> generator or baseline.
-        dataset: the photos to test on.
-        train: the training photos, to fit the baselines on; without them gray is the only one.
+        dataset: the test photos.
+        train: the training photos, to fit the baselines; without them only gray is compared.
         options: as for `evaluate_photos`.
 
     Returns:
@@ -311,22 +293,29 @@ def _measure(colorizer, rgb, labels, with_lpips) -> dict[str, Tensor]:
         "colorfulness_real": colorfulness(real),
     }
     if labels is not None:
-        hits, pixels = _balloon_pixels(predicted, labels)
-        values |= {"committed": hits / pixels, "balloon_pixels": pixels}  # 0/0 is NaN: no balloon
+        values |= zip(PIXEL_COUNTS, _balloon_pixels(predicted, labels))
     if with_lpips:
         values["lpips"] = lpips(predicted, real)
     return values
 
 
-def _label_maps(dataset, labels) -> Tensor | None:
-    """The label maps to go by, (N, H, W); None for photos, which have none."""
-    if labels is None:
-        labels = getattr(dataset, "labels", None)
-        if getattr(labels, "ndim", 0) != 3:  # torchvision's data sets have labels, one a photo
-            return None
-    if len(labels) != len(dataset):  # labels of the whole set with a subset of its photos, say
-        raise ValueError(f"{len(labels)} label maps for {len(dataset)} photos: they must match")
-    return torch.as_tensor(labels)
+def measure_quickly(colorizer: Colorizer, dataset: Dataset) -> dict[str, float]:
+    """Measure a colorizer while it trains, only with metrics that are cheap on its device.
+
+    Returns:
+        The means over the photos of delta_e, which is ΔE*ab of 1976 (as L* is the same, the
+        distance in the (a*, b*) plane), colorfulness and colorfulness_real.
+    """
+    sums = torch.zeros(3)
+    with at_work(colorizer) as device:
+        for rgb in _batches(dataset, 32):
+            L, real_ab = rgb_to_L_ab(rgb.to(device))
+            predicted_ab = colorizer(L)
+            delta_e = AB_SCALE * (predicted_ab - real_ab).norm(dim=1).mean(dim=(1, 2))
+            colored = L_ab_to_rgb(L, predicted_ab)
+            values = torch.stack([delta_e, colorfulness(colored), colorfulness(rgb.to(device))])
+            sums += values.sum(dim=1).cpu()
+    return dict(zip(QUICK, (sums / len(dataset)).tolist()))
 
 
 def _has_lpips() -> bool:
@@ -431,31 +420,36 @@ def triptych_sheet(pictures: list[Image.Image]) -> Image.Image:
 
 
 def evaluate_run(
-    folder: Path | str, train: Dataset, test: Dataset, pictures: int = 12, with_lpips: bool = False
+    folder: Path | str,
+    train: Dataset,
+    test: Dataset,
+    pictures: int = 12,
+    with_lpips: bool = False,
+    device: torch.device | str | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Test the generator in a run's folder beside the baselines; write down what came out.
+    """Test the generator in a run's folder beside the baselines, and write down the results.
 
     Args:
-        folder: the run's, with its generator.safetensors, and best.safetensors if photos were
-            held back for validation; gets metrics.json and triptychs/: one PNG a photo, and all on
-            sheet.png.
-        train: the photos it was trained on, which the baselines are fitted to.
+        folder: the run's, with its generator.safetensors, and best.safetensors if it used
+            validation photos; gets metrics.json and triptychs/, one PNG per photo and sheet.png.
+        train: the photos it was trained on, to fit the baselines.
         test: photos it never saw.
         pictures: how many of them get a triptych.
-        with_lpips: also measure LPIPS; if that is not available, warn and leave it out.
+        with_lpips: also measure LPIPS; if it isn't available, warn and leave it out.
+        device: see `choose_device`.
 
     Returns:
         name -> row, as `compare` returns them.
     """
-    folder = Path(folder)
-    generator = load_generator(folder / "generator.safetensors")
+    folder, device = Path(folder), choose_device(device)
+    generator = load_generator(folder / "generator.safetensors", device)
     everyone = {"generator": generator}
     if (folder / "best.safetensors").exists():
-        everyone["best on validation"] = load_generator(folder / "best.safetensors")
+        everyone["best on validation"] = load_generator(folder / "best.safetensors", device)
     rows = compare(everyone, test, train, with_lpips=with_lpips)
     names = getattr(test, "names", [""] * len(test))
     made = triptychs(generator, test, pictures)
-    shutil.rmtree(folder / "triptychs", ignore_errors=True)
+    remove(folder, TRIPTYCHS)
     for index, picture in enumerate(made):
         name = f"{index:03d}_{Path(names[index]).stem}".rstrip("_")
         write_picture(folder / "triptychs" / f"{name}.png", picture)

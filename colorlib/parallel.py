@@ -1,18 +1,23 @@
-"""Several processes that train as one, each on a GPU of its own.
+"""Several processes that train as one, each on its own GPU.
 
-    torchrun --nproc-per-node=2 -m colorlib train --recipe pix2pix --data my_photos --batch 32
+    torchrun --nproc-per-node=2 -m colorlib train pix2pix --data my_photos --batch 32
 
-torchrun starts the same command in every process and tells each its number, the rank. Each learns
-from its own part of every batch; `DistributedDataParallel` averages their gradients while they are
-still being computed, so that all take the same step and keep the same weights. Batch norm takes
-its statistics from the part that its process sees. Process 0 alone writes files, and what it sees
-of the time and of Ctrl-C holds for all.
+torchrun starts the same command in every process and gives each a number, its rank. Each process
+trains on its own part of every batch. `DistributedDataParallel` averages their gradients, so they
+all take the same steps and keep the same weights. Batch norm uses the statistics of a process's
+own part. Only the first process writes the run, and its clock and its Ctrl-C count for all.
 
-Where nobody has called torchrun there is one process, and nothing here does anything.
+For two machines, run on each (N is 0 on the first, 1 on the second; all need the same photos):
+
+    torchrun --nnodes=2 --node-rank=N --nproc-per-node=2 --master-addr=FIRST --master-port=29500
+        -m colorlib train pix2pix --data my_photos --batch 64    (all in one line)
+
+They share no disk: each machine decodes into its own cache, and the first writes the run.
+
+Without torchrun there is one process, and nothing here has any effect.
 """
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-PATIENCE = timedelta(minutes=10)  # of one process with another; the first may decode many photos
+PATIENCE = timedelta(minutes=10)  # how long to wait for others, which may decode many photos
 
 
 def count() -> int:
@@ -31,23 +36,27 @@ def count() -> int:
 
 
 def rank() -> int:
-    """The number of this process, from 0 on."""
+    """The number of this process, from 0."""
     return 0 if count() == 1 else distributed.get_rank()
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes the files; alone, it is."""
+    """Whether this is the process that writes the run; a single process is."""
     return rank() == 0
+
+
+def is_on_first_machine() -> bool:
+    """Whether this process can see the run's folder."""
+    return os.environ.get("GROUP_RANK", "0") == "0"  # set by torchrun
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Work together in this block with the other processes that torchrun has started.
+    """Work together with the other processes that torchrun started, in this block.
 
     Raises:
         ValueError: there are more processes than GPUs.
-        ConnectionError: another process has stopped, or did not answer in time.
-        KeyboardInterrupt: torchrun ends this process, because another one has stopped.
+        ConnectionError: another process stopped, or did not answer in time.
     """
     if "LOCAL_RANK" not in os.environ:
         yield
@@ -55,36 +64,25 @@ def together() -> Iterator[None]:
     local_rank, backend = int(os.environ["LOCAL_RANK"]), "gloo"
     if torch.cuda.is_available():
         if local_rank >= (gpus := torch.cuda.device_count()):
-            raise ValueError(f"there are more processes than GPUs: take --nproc-per-node={gpus}")
+            raise ValueError(f"there are more processes than GPUs: use --nproc-per-node={gpus}")
         torch.cuda.set_device(local_rank)
         backend = "cpu:gloo,cuda:nccl"
-    previous = signal.signal(signal.SIGTERM, _end)
     try:
         distributed.init_process_group(backend, timeout=PATIENCE)
         yield
         distributed.destroy_process_group()  # after an error this would wait for the others
-        signal.signal(signal.SIGTERM, previous)
-    except BaseException as error:
-        # torchrun ends this process as soon as another one has failed: first, say what happened
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    except Exception as error:
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
         raise ConnectionError(
             "another of the processes that train together has stopped (its own message says why) "
-            f"or not answered for {PATIENCE.seconds // 60} minutes; the same command goes on from "
-            "the last checkpoint"
+            f"or has not answered for {PATIENCE.seconds // 60} minutes; the same command continues "
+            "from the last checkpoint"
         ) from error
 
 
-def _end(*_: object) -> None:
-    raise KeyboardInterrupt(
-        "ended by torchrun, as it does when another process has stopped; the same command goes on "
-        "from the last checkpoint"
-    )
-
-
 def from_first(value: Any) -> Any:
-    """What process 0 calls this with, in every process; each must call it at the same point."""
+    """Broadcast the first process's value to all; every process must call it at the same point."""
     if count() == 1:
         return value
     values = [value]
@@ -94,16 +92,17 @@ def from_first(value: Any) -> Any:
 
 @contextmanager
 def first_goes_first() -> Iterator[None]:
-    """Let process 0 run this block before the others do: they find the files that it writes."""
-    if not is_first():
-        from_first(None)  # returns when process 0 comes to its own call, below
+    """Let one process per machine run this block before its others, which find its files."""
+    is_leader = os.environ.get("LOCAL_RANK", "0") == "0"
+    if not is_leader:
+        mean_of_all(torch.zeros(1))  # waits for all leaders to reach their own call, below
     yield
-    if is_first():
-        from_first(None)
+    if is_leader:
+        mean_of_all(torch.zeros(1))
 
 
 def mean_of_all(values: Tensor) -> Tensor:
-    """The mean over all processes of numbers that each has; each must call it."""
+    """Average numbers over all processes; every process must call it at the same point."""
     if count() == 1:
         return values
     distributed.all_reduce(values)

@@ -1,27 +1,25 @@
-"""Files that survive: written beside and moved in place; weights; the folder of a run.
+"""Files that survive a crash: atomic writes, weight files, and the folder of a run.
 
-Nothing here is ever half written under its own name, but for history.csv, which grows row by row
-and whose last line may be cut off. A process that is killed leaves the last good version, at most
-with a hidden `.part` file beside it that the next run clears away.
+A file is written under a hidden name ending in `.part` and then moved into place, so no file is
+ever half written. The exception is history.csv, which grows row by row. If a process is killed, the
+last good version of each file remains; the next run deletes the `.part` file that may be left over.
 """
 
-import csv
 import errno
 import io
 import json
 import os
 import platform
-import shutil
 import subprocess
 import time
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TextIO
 
+import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
@@ -33,14 +31,23 @@ from colorlib.generator import GENERATORS
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = ("photos", "scenes")  # weights that come with colorlib
+BUDGETS = ("epochs", "steps", "seconds")
+# What a run writes. Nothing else is ever deleted; config.json, which says that a folder belongs to
+# a run, is deleted last.
+CHECKPOINTS = ("checkpoint.pt", "checkpoint.previous.pt")
+TRIPTYCHS = ("triptychs/[0-9][0-9][0-9]*.png", "triptychs/sheet.png")
+MADE = (*CHECKPOINTS, "generator.safetensors", "best.safetensors", "metrics.json", "history.csv")
+MADE += ("validation.csv", "samples/epoch_*.png", *TRIPTYCHS, "config.json")
+# What a folder may already contain when a run starts: also the command line's lists of photos
+ALLOWED = (*CHECKPOINTS, "split.txt", "left_out.txt")
 
 
 class RunError(RuntimeError):
-    """A run folder, checkpoint or weight file that cannot be used; the message says what to do."""
+    """A run folder, checkpoint or weight file that can't be used; the message says what to do."""
 
 
-def choose_device(name: str | None = None) -> torch.device:
-    """The device that is named; by default CUDA, then Apple's mps, then the CPU."""
+def choose_device(name: str | torch.device | None = None) -> torch.device:
+    """Return the device with this name; by default CUDA, then Apple's mps, then the CPU."""
     if name is None:
         has_mps = torch.backends.mps.is_available()
         name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
@@ -49,30 +56,29 @@ def choose_device(name: str | None = None) -> torch.device:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Write a file so that its name always stands for something whole.
+    """Write a file so that it is always complete under its own name.
 
-    Yields the path of a temporary file in the same folder; when the block ends well it is forced
-    to the disk and moved in place, otherwise it is removed and the old version stays.
+    Yields the path of a temporary file in the same folder. If the block succeeds, the file is
+    flushed to disk and moved into place; otherwise it is removed, and the old version stays.
 
     Raises:
-        OSError: with what to do, when the disk is full; any other as it came.
+        OSError: with advice if the disk is full; any other error unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        move(temporary, path)
-    except OSError as error:
-        raise explain_full_disk(error, path) from error
+        with explained_full_disk(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file in place; on Windows a virus scanner may hold it for a moment."""
+    """Move a file into place; on Windows a virus scanner may hold it for a moment."""
     for patience in (0.01, 0.1, 1.0):
         with suppress(PermissionError):
             return os.replace(source, target)
@@ -80,56 +86,63 @@ def move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-def explain_full_disk(error: OSError, path: Path) -> OSError:
-    """Turn "no space left" into a sentence with a way out; leave other errors alone."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    advice = "Free some space and give the same command again: it goes on where it stopped"
-    message = f"the disk is full; nothing that was saved before is damaged. {advice}"
-    return OSError(errno.ENOSPC, message, str(path))
+@contextmanager
+def explained_full_disk(path: Path) -> Iterator[None]:
+    """Turn "no space left" in this block into advice; other errors pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        advice = "Free some space and run the same command again: it continues where it stopped"
+        message = f"the disk is full; nothing that was saved before is damaged. {advice}"
+        raise OSError(errno.ENOSPC, message, str(path)) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text as UTF-8, whole or not at all; names of files keep the bytes they have."""
+    """Write a text file as UTF-8, atomically; file names in it keep their bytes."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: str | Path, content: dict) -> None:
-    """Write a dictionary as indented JSON, whole or not at all."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    """Write a dictionary as indented JSON, atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def save_generator(path: str | Path, generator: nn.Module, **card: str | int | float) -> None:
+def save_generator(
+    path: str | Path, generator: nn.Module, half: bool = False, **card: str | int | float
+) -> None:
     """Save a generator's weights as safetensors, with its architecture and a card of facts.
 
     Args:
         path: usually `….safetensors`.
-        generator: on any device; `load_generator` can build those in `GENERATORS` again.
-        card: what the weights were trained on, at what size, and so on: kept in the file.
+        generator: on any device; `load_generator` can rebuild those in `GENERATORS`.
+        half: store the weights in 16 bits, which halves the file.
+        card: facts to keep in the file, such as the training data and the photo size.
     """
     arguments = getattr(generator, "config", {})
     facts = {"architecture": type(generator).__name__, "arguments": arguments, **card}
-    state = generator.state_dict()
-    weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    # the facts are one entry, since several would be written in an order that varies
+    weights = {}
+    for name, value in generator.state_dict().items():
+        value = value.half() if half and value.is_floating_point() else value
+        weights[name] = value.detach().cpu().contiguous()
+    # one entry with all facts: several entries would be written in random order
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(weights, metadata={"card": json.dumps(facts)}))
 
 
 def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
-    """Load a generator saved by `save_generator`, ready to use: eval mode, no gradients.
+    """Load a generator saved by `save_generator`, ready to use: eval mode, no gradients, float32.
 
     Args:
-        path: of a weight file; "photos" and "scenes" name the weights that come with colorlib.
+        path: a weight file; "photos" and "scenes" are the weights that come with colorlib.
         device: where the generator goes.
 
     Raises:
-        RunError: no such file, no weights in it, or weights of an unknown architecture.
+        RunError: the file doesn't exist, has no weights, or is for an unknown architecture.
     """
-    with opened_weights(path) as (file, card):
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    weights, card = read_weights(path)
     architecture = card.get("architecture")
     if architecture not in list(GENERATORS):
         raise RunError(
@@ -140,32 +153,30 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
     try:
         generator = GENERATORS[architecture](**card["arguments"])
         generator.load_state_dict(weights)
-    except Exception as error:  # whatever torch makes of a card that is not ours
+    except Exception as error:  # a broken card can cause any error
         message = f"the weights in {path} do not fit {architecture}: {error!s:.300}"
         raise RunError(message) from error
     return generator.to(device).eval().requires_grad_(False)
 
 
 def read_card(path: str | Path) -> dict:
-    """The card of facts that `save_generator` put into a weight file; empty if it did not.
+    """Read the card of facts that `save_generator` stored in a weight file; {} without one.
 
     Raises:
-        RunError: no such file, or no weights in it.
+        RunError: the file doesn't exist or has no weights.
     """
-    with opened_weights(path) as (_, card):
-        return card
+    return read_weights(path)[1]
 
 
-@contextmanager
-def opened_weights(path: str | Path) -> Iterator[tuple[safe_open, dict]]:
-    """Open a weight file and read its card; say in plain words what is wrong with either."""
+def read_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Read a weight file: its tensors by name, and its card; errors as in `read_card`."""
     path = WEIGHTS / f"{path}.safetensors" if path in SHIPPED else path
     if Path(path).is_dir():
         raise RunError(f"{path} is a folder; give a file in it, as {path}/generator.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
-            # {**…}, here and below: a TypeError for JSON that holds no dictionary
-            yield file, {**json.loads((file.metadata() or {}).get("card", "{}"))}
+            card = json.loads((file.metadata() or {}).get("card", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, {**card}  # noqa: SIM118
     except FileNotFoundError as error:
         raise RunError(f"there are no weights at {path}") from error
     except (SafetensorError, OSError, ValueError, TypeError) as error:
@@ -175,10 +186,10 @@ def opened_weights(path: str | Path) -> Iterator[tuple[safe_open, dict]]:
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder in this block; the folder is made if need be.
+    """Lock a folder against other processes in this block; it is created if necessary.
 
     Raises:
-        RunError: another process holds it, or nothing can be written there.
+        RunError: another process holds it, or it can't be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -192,24 +203,36 @@ def hold(folder: Path) -> Iterator[None]:
         yield
 
 
-class Run:
-    """The folder of one run, and the right to write in it.
-
-    Use it as a context manager: it holds the folder's lock while the block runs.
-
-    Args:
-        folder: made if it is not there.
-        config: the run's configuration, plain values. The same one on an existing run means to go
-            on with it.
-        fresh: start over: what the folder holds of an older run is removed.
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder with files that no run wrote, unless it also holds a run's config.json.
 
     Raises:
-        RunError: another process holds the folder, it belongs to another configuration, or it
-            cannot be written to.
+        RunError: the folder is neither empty nor a run, or its config.json is not a run's.
     """
+    if (folder / "config.json").exists():
+        read_config(folder / "config.json")
+    elif folder.is_dir():
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        if names - {*ALLOWED}:
+            raise RunError(
+                f"{folder} already contains other files ({min(names - {*ALLOWED})}, for example) "
+                "and no run: choose a new or empty folder"
+            )
 
-    MADE = ("checkpoint.pt", "checkpoint.previous.pt", "generator.safetensors", "best.safetensors")
-    MADE += ("metrics.json", "history.csv", "validation.csv", "samples", "triptychs", "config.json")
+
+class Run:
+    """The folder of one run, locked for writing while used as a context manager.
+
+    Args:
+        folder: created if necessary.
+        config: the run's configuration as plain values. If the folder already has a run with the
+            same configuration, or with a smaller budget, that run is continued.
+        fresh: start over: delete the files of the run that is in the folder, and nothing else.
+
+    Raises:
+        RunError: another process holds the folder, it has a run with another configuration or
+            files that aren't a run's, or it can't be written to.
+    """
 
     def __init__(self, folder: str | Path, config: dict, fresh: bool = False):
         self.folder = Path(folder)
@@ -218,114 +241,92 @@ class Run:
 
     def __enter__(self) -> "Run":
         with ExitStack() as stack:
+            refuse_foreign(self.folder)
             stack.enter_context(hold(self.folder))
             self._open()
-            self.held = stack.pop_all()  # only now: where `_open` raises, the lock is let go
+            self.held = stack.pop_all()  # only now: if `_open` raises, the lock is released
         return self
 
     def __exit__(self, *_: object) -> None:
         self.held.close()
 
     def _open(self) -> None:
-        for part in self.folder.rglob(".*.part"):
-            part.unlink(missing_ok=True)
-        if self.fresh:
-            for name in self.MADE:  # in this order
-                path = self.folder / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         path = self.folder / "config.json"
         if path.exists():
-            differing = differences(read_config(path), self.config)
-            if differing:
+            remove(
+                self.folder,
+                [str(Path(name).parent / f".{Path(name).name}.*.part") for name in MADE],
+            )
+            if self.fresh:
+                remove(self.folder, MADE)
+            elif differing := differences(read_config(path), self.config):
                 raise RunError(
                     f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. "
                     "Choose another folder, or start over with --fresh (fresh=True)"
                 )
-        else:
+        if not path.exists() or read_config(path) != self.config:  # new, or extended
             write_json(path, {"config": self.config, "environment": environment()})
 
     def save_checkpoint(self, state: dict) -> None:
-        """Save all that resuming needs; the checkpoint before it is kept as well."""
-        path = self.folder / "checkpoint.pt"
-        content = io.BytesIO()  # writing to a file itself, torch would hide that the disk is full
+        """Save everything that resuming needs, and keep the previous checkpoint as well."""
+        path, previous = (self.folder / name for name in CHECKPOINTS)
+        content = io.BytesIO()  # if torch wrote the file itself, it would hide a full disk
         torch.save(state, content)
         with atomic_write(path) as temporary:
             temporary.write_bytes(content.getbuffer())
             if path.exists():
-                move(path, self.folder / "checkpoint.previous.pt")
+                move(path, previous)
 
     def load_checkpoint(self) -> dict | None:
-        """The last good checkpoint, or None if there is none yet.
+        """Return the last good checkpoint, or None if there is none yet.
 
-        A damaged one is named in a warning, and the one before it is used.
+        If the newest one is damaged, a warning names it, and the previous one is used.
 
         Raises:
             RunError: there are checkpoints, and all are damaged.
         """
-        damaged = []
-        for name in ("checkpoint.pt", "checkpoint.previous.pt"):
-            path = self.folder / name
-            if not path.exists():
-                continue
-            content = io.BytesIO(path.read_bytes())  # what goes wrong here is not the file's fault
+        paths = [self.folder / name for name in CHECKPOINTS if (self.folder / name).exists()]
+        for path in paths:
+            content = io.BytesIO(path.read_bytes())  # a read error doesn't mean a damaged file
             try:
                 if broken := zipfile.ZipFile(content).testzip():
                     raise zipfile.BadZipFile(f"{broken} in it is damaged")
                 content.seek(0)
                 return {**torch.load(content, map_location="cpu", weights_only=True)}
             except MemoryError:
-                raise  # the file may be good: nothing is to be thrown away
-            except Exception as error:  # whatever torch or zipfile make of broken bytes
-                damaged.append(name)
+                raise  # the file may be good
+            except Exception as error:  # torch and zipfile raise anything for broken bytes
                 message = f"{path} is damaged and cannot be used ({error!r:.200})"
                 warnings.warn(message, stacklevel=2)
-        if damaged:
+        if paths:
             raise RunError(
-                f"in {self.folder} {' and '.join(damaged)} cannot be used, and there is no other "
-                "checkpoint; start over with --fresh (fresh=True)"
+                f"no checkpoint in {self.folder} can be used: all are damaged; start over with "
+                "--fresh (fresh=True)"
             )
         return None
 
-    def append_rows(self, name: str, rows: list[dict]) -> None:
-        """Add rows to history.csv or validation.csv, a header first where there is none."""
+    def write_rows(self, name: str, rows: list[dict], is_new: bool) -> None:
+        """Write rows to a CSV file: a new file with a header, or more rows for an old one."""
         path = self.folder / name
-        try:
-            with open(path, "a", newline="") as file:
-                write_rows(file, rows)
-        except OSError as error:
-            raise explain_full_disk(error, path) from error
+        with explained_full_disk(path), open(path, "w" if is_new else "a", newline="") as file:
+            pd.DataFrame(rows, dtype=object).to_csv(file, header=is_new, index=False)
 
-    def cut_rows(self, name: str, step: int, columns: Sequence[str]) -> list[dict]:
-        """Drop the rows after a step (they were never saved as weights), and damaged ones.
 
-        Returns the rows that stay: those with these columns, all of them numbers but the stage.
-
-        Raises:
-            RunError: another program holds the file.
-        """
-        path = self.folder / name
-        rows = [row for row in read_history(path) if is_whole(row, columns)]
-        rows = [row for row in rows if row["step"] in range(step + 1)]
-        try:
-            if not rows:
-                path.unlink(missing_ok=True)
-                return rows
-            with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
-                write_rows(file, rows)
-        except PermissionError as error:  # Excel holds what it shows
-            advice = "close it elsewhere, and give the same command again"
-            raise RunError(f"{path} cannot be written to: {advice}") from error
-        return rows
+def remove(folder: Path, patterns: Iterable[str]) -> None:
+    """Delete the files in a folder that match one of these patterns, in this order."""
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 def read_config(path: str | Path) -> dict:
-    """The configuration in a run's config.json.
+    """Read the configuration in a run's config.json.
 
     Raises:
-        RunError: no such file, or none that a run has written.
+        RunError: the file doesn't exist, or no run wrote it.
     """
     try:
-        # Notepad begins a file with a byte order mark: -sig takes it away
+        # Notepad writes a byte order mark, which -sig removes
         return {**json.loads(Path(path).read_text("utf-8-sig"))["config"]}
     except FileNotFoundError as error:
         raise RunError(f"there is no {path}; is this the folder of a run?") from error
@@ -334,61 +335,48 @@ def read_config(path: str | Path) -> dict:
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """The rows of a history.csv or validation.csv, numbers as numbers; damaged lines left out."""
-    if not Path(path).exists():
+    """Read the rows of a history.csv or validation.csv; damaged lines are skipped."""
+    try:
+        table = pd.read_csv(path, on_bad_lines="skip", encoding_errors="replace")
+    except (FileNotFoundError, ValueError):  # not there, or not a table
         return []
-    lines = Path(path).read_bytes().decode(errors="replace").split("\n")[:-1]
-    names, *rows = [line.rstrip("\r").split(",") for line in lines] or [[]]
-    return [dict(zip(names, map(parse_number, row))) for row in rows if len(row) == len(names)]
-
-
-def is_whole(row: dict, columns: Sequence[str]) -> bool:
-    """Whether a row has exactly these columns, with numbers in all but the stage."""
-    texts = {name for name, value in row.items() if isinstance(value, str)}
-    return [*row] == [*columns] and texts <= {"stage"}
-
-
-def write_rows(file: TextIO, rows: list[dict]) -> None:
-    """Write rows as CSV at the end of a file, a header first where it is empty."""
-    writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-    if file.tell() == 0:
-        writer.writeheader()
-    writer.writerows(rows)
-
-
-def parse_number(text: str) -> int | float | str | None:
-    """What a field of a CSV file stands for: an int, a float, a text, or None if it is empty."""
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text or None
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def differences(old: dict, new: dict) -> list[str]:
-    """What differs between two configurations: "batch 4, now 8"."""
-    return [
-        f"{name} {old.get(name)}, now {new.get(name)}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]
+    """List how a configuration differs ("batch 4, now 8"); a larger budget makes no difference."""
+    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    is_extended = (
+        len(names) == 1 and names[0] in BUDGETS and None not in (old[names[0]], new[names[0]])
+    )
+    if is_extended and new[names[0]] > old[names[0]]:
+        return []
+    return [f"{name} {old.get(name)}, now {new.get(name)}" for name in names]
 
 
 def environment() -> dict[str, str | int]:
-    """What a result depends on beside its configuration: versions, commit, device, processes."""
+    """What a result depends on besides its configuration: versions, commit, device, processes."""
     packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
-    try:
-        command = ["git", "rev-parse", "HEAD"]
-        folder = Path(__file__).parent
-        commit = subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout.strip()
-    except OSError:  # there is no git on this machine
-        commit = ""
     has_gpu = torch.cuda.is_available()
     cpu = f"CPU, {torch.get_num_threads()} threads"
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
-        "commit": commit or "unknown",
+        "commit": own_commit() or "unknown",
         "device": torch.cuda.get_device_name() if has_gpu else cpu,
         "processes": parallel.count(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def own_commit() -> str | None:
+    """The commit of colorlib's own checkout; None if colorlib is installed without one."""
+    home = Path(__file__).parent
+    command = ["git", "rev-parse", "--show-prefix", "HEAD"]
+    with suppress(OSError, ValueError):  # no git here, or no repository
+        prefix, commit = subprocess.run(
+            command, cwd=home, capture_output=True, text=True
+        ).stdout.split()
+        # in someone else's repository, colorlib lies deeper: in their environment, for example
+        return commit if prefix == f"{home.name}/" else None
+    return None

@@ -99,7 +99,7 @@ def render_scenes(count: int, size: int = 64, seed: int = 0) -> Scenes:
 
 
 class SceneDataset(Dataset):
-    """Rendered scenes as a dataset of pictures; all are rendered at once, and kept.
+    """Rendered scenes as a data set of pictures; all are rendered at once, and kept.
 
     Args:
         count, size, seed: as in `render_scenes`.
@@ -110,7 +110,7 @@ class SceneDataset(Dataset):
         source: "scenes", under which `open_data` opens such data.
     """
 
-    source = "scenes"
+    source = "scenes"  # recorded by a run that trains on them
 
     def __init__(self, count: int = 3000, size: int = 64, seed: int = 0):
         self.rgb, self.labels = render_scenes(count, size, seed)

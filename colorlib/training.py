@@ -1,11 +1,12 @@
-"""Training: the loop around the two steps, as a run that survives.
+"""Training: the loop around the two steps, as a run that survives interruptions.
 
-The procedure is algorithm 1 of Goodfellow et al. 2014. Make both players. For every batch, D's
-step, then G's: D learns on every `d_every`-th and G on every `g_every`-th, so that their k is
-`g_every / d_every`. Repeat until the budget is spent, or D cannot tell any more.
+The procedure is algorithm 1 of Goodfellow et al. 2014. Initialize both networks. For every batch,
+take D's step, then G's: D trains on every `d_every`-th and G on every `g_every`-th step, so their
+k is `g_every / d_every`. Repeat until the budget is spent, or until D can't tell real from fake.
 
-The learning itself is in `colorlib.steps`. What is here makes a run that can be stopped at any
-moment, goes on where it stopped, and ends with the same weights as if it had never stopped.
+The steps themselves are in `colorlib.steps`. This module makes a run that can be stopped at any
+moment, continues where it stopped, and ends with the same weights as if it had never stopped.
+Everything that resuming needs is in the checkpoint; the run's other files follow from it.
 """
 
 import math
@@ -14,8 +15,9 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from contextlib import closing, contextmanager, nullcontext
+from copy import deepcopy
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,24 +29,26 @@ from tqdm.auto import tqdm
 from colorlib import parallel
 from colorlib.batches import Batches
 from colorlib.config import TrainConfig
-from colorlib.metrics import at_work, evaluate, triptych_sheet, triptychs, write_picture
-from colorlib.runs import Run, RunError, read_card, save_generator
-from colorlib.steps import Players, train_step
+from colorlib.metrics import at_work, measure_quickly, triptych_sheet, triptychs, write_picture
+from colorlib.runs import Run, RunError, choose_device, save_generator
+from colorlib.steps import Networks, train_step
 
-EPOCHS = 10  # the budget where none is given
+EPOCHS = 10  # the budget if none is given
 HISTORY, LOOKS = "history.csv", "validation.csv"
 BEST = "best.safetensors"
-FLUSH_EVERY = 50  # steps between two looks at the losses: each look waits for the device
-SURE = 0.01  # D whose mean answers over an epoch are this near 1 and 0 has won
-ONE_COLOR = 0.05  # G whose ab vary by less than this share of the real ones paints one color
-D_HAS_WON = """D told real from invented colors through a whole epoch: G can learn nothing from it.
+FLUSH_EVERY = 50  # steps; reading the losses waits for the device
+SURE = 0.01  # if D's mean answers over an epoch are this close to 1 and 0, D has won
+ONE_COLOR = 0.05  # if G's ab vary less than this fraction of the real ones, G has collapsed
+LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "loss_colorfulness")
+LOSSES += ("d_real", "d_fake")
+D_HAS_WON = """D told real from fake through a whole epoch, so G can't learn anything from it.
 Try a smaller d_learning_rate, a larger lambda_reconstruction, d_every 2, or adversarial lsgan"""
 HAS_COLLAPSED = """G paints everything in nearly one color.
 Try a larger lambda_reconstruction, a longer warm_up, or a smaller learning_rate"""
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message says at which step, why, and what to do."""
+    """Training can't continue; the message says at which step, why, and what to do."""
 
 
 class Trained(NamedTuple):
@@ -52,7 +56,7 @@ class Trained(NamedTuple):
 
     generator: nn.Module  # in eval mode
     discriminator: nn.Module | None
-    history: list[dict]  # a row a step, as in history.csv
+    history: list[dict]  # one row per step, as in history.csv
 
 
 def train(
@@ -68,33 +72,37 @@ def train(
     fresh: bool = False,
     stop_after: int | None = None,
 ) -> Trained:
-    """Train a generator, and go on where an earlier call with the same arguments stopped.
+    """Train a generator, or continue where an earlier call with the same arguments stopped.
+
+    With a larger budget of the same kind, a finished run is extended: its schedule is stretched.
 
     Args:
-        config: what to learn, how, and for how long. (`data` and `fit` are only recorded.)
-        dataset: gives uint8 rgb, (3, size, size), each.
+        config: what to learn, how, and for how long. `data` is replaced by the data set's `source`.
+        dataset: items are uint8 rgb, (3, size, size).
         out: the run's folder; without one nothing is saved.
-        generator: takes L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names.
-        discriminator: takes (L, ab) to logits; by default the one config names.
-        samples: uint8 rgb, (N, 3, size, size): pictures to color and save at every epoch.
-        validation: photos like the data set's, of which nothing is learned: after an epoch, but
-            not within 50 steps, G is measured on them, in validation.csv, and its best weights of
-            the stage are kept, in best.safetensors.
-        device: by default a GPU if there is one.
-        fresh: start over, though the folder holds a run.
-        stop_after: stop after so many steps of this call, as if by Ctrl-C; to try resuming.
+        generator: maps L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names. To
+            fine-tune, pass a loaded one: see `Networks` for what is trained of it.
+        discriminator: maps (L, ab) to logits; by default the one config names.
+        samples: uint8 rgb, (N, 3, size, size): photos that are colored at every save.
+        validation: photos like the data set's that are not trained on. From time to time G is
+            measured on them (validation.csv), and the stage's best weights are kept
+            (best.safetensors). For every photo measured, at least 50 are trained on.
+        device: see `choose_device`.
+        fresh: start over even if the folder has a run.
+        stop_after: stop after this many steps of this call, as Ctrl-C does; to try resuming.
 
     Returns:
         Both networks and the history.
 
     Raises:
-        RunError: the folder belongs to another configuration or other networks, another process
-            holds it, or it cannot be written to.
-        ValueError: the data set is empty, or does not fit the configuration.
-        TrainingError: a loss is not finite, or the memory does not suffice.
-        KeyboardInterrupt: on Ctrl-C, once the step is done and everything is saved.
+        RunError: the folder has a run with another configuration or other networks, has files that
+            aren't a run's, is held by another process, or can't be written to.
+        ValueError: the data set is empty or does not fit the configuration.
+        TrainingError: a loss or weight is not finite, or memory runs out.
+        KeyboardInterrupt: on Ctrl-C, after the step is finished and everything is saved.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    config = replace(config, data=str(getattr(dataset, "source", config.data)))
+    device = choose_device(device)
     run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
     with (
         run_folder as run,
@@ -102,8 +110,8 @@ def train(
         held_interrupt() as interrupt,
         explained(config),
     ):
-        players = Players(config, generator, discriminator, device)
-        loop = Loop(players, Batches(dataset, config, device), run, samples, validation)
+        networks = Networks(config, generator, discriminator, device)
+        loop = Loop(networks, Batches(dataset, config, device), run, samples, validation)
         loop.resume()
         last_step = loop.step + stop_after if stop_after else None
         with closing(loop.bar):
@@ -111,126 +119,116 @@ def train(
                 if parallel.from_first(interrupt.is_set()):
                     break
                 loop.take_step()
-            if loop.is_done():
-                loop.look()
             loop.save()
         if interrupt.is_set() or not loop.is_done():
-            raise KeyboardInterrupt(f"stopped at step {loop.step}; the same call goes on")
-    return Trained(players.generator.eval(), players.discriminator, loop.history)
+            raise KeyboardInterrupt(f"stopped at step {loop.step}; the same call continues")
+    return Trained(networks.generator.eval(), networks.discriminator, loop.history)
 
 
 class Loop:
-    """The state of a run between two steps, and the ways to move and to save it.
+    """The state of a run between two steps.
 
-    Of several processes that train together all take these steps at the same time, and only the
-    first one has a run to write to. What depends on the time is therefore told by the first.
+    If several processes train together, they all take these steps at the same time, but only the
+    first one has a run to write to. It also decides everything that depends on time.
 
     Args:
-        players: the networks.
+        networks: the networks.
         batches: what they learn from.
         run: the folder to save to, open; None saves nothing.
         samples: as in `train`.
         validation: likewise.
     """
 
-    LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "loss_colorfulness")
-    LOSSES += ("d_real", "d_fake")
-    COLUMNS = ("step", "epoch", "stage", "seconds", *LOSSES)  # of history.csv
-    MEASURED = ("ciede2000", "psnr_ab", "colorfulness", "colorfulness_real")
-    LOOK_COLUMNS = ("step", "epoch", "stage", *MEASURED)  # of validation.csv
-    # seconds: a save falls on an epoch's end, but not so soon after the last one (or later still,
-    # if saves take long), and without waiting for that end when the last one is so long ago
+    # seconds: a save happens at the end of an epoch, but not this soon after the last one (or
+    # later still, if saving takes long); after the longer time it doesn't wait for that end
     SAVE_AT_MOST = 5
     SAVE_AT_LEAST = 300
-    LOOK_EVERY = 50  # steps at least between two looks at the validation photos
+    TRAINED_PER_LOOK = 50  # photos trained on for each photo measured: a look costs 2% or less
 
     def __init__(
         self,
-        players: Players,
+        networks: Networks,
         batches: Batches,
         run: Run | None = None,
         samples: Tensor | None = None,
         validation: Dataset | Tensor | None = None,
     ):
-        self.players, self.batches, self.run = players, batches, run
+        self.networks, self.batches, self.run = networks, batches, run
         self.samples, self.validation = samples, validation
-        self.config = players.config
-        self.step, self.saved_step, self.is_balanced = 0, -1, False
-        self.history: list[dict] = []
-        self.looked_step = -math.inf  # at which the validation photos were looked at last
-        self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses still on the device
-        self.unwritten: dict[str, list[dict]] = {HISTORY: [], LOOKS: []}  # rows that wait
+        self.config = networks.config
+        self.step, self.saved_step, self.d_is_at_half = 0, -1, False
+        self.history: list[dict] = []  # a row per step
+        self.looks: list[dict] = []  # a row per look at the validation photos
+        self.best: dict | None = None  # the generator's state at the best look of the stage
+        self.best_look: dict = {}
+        self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses on the device
+        self.written = 0  # rows of the history that are in its file
         self.warned: set[str] = set()
-        self.seconds = self.saved_at = 0.0  # how long the run has trained, earlier calls included
+        self.seconds = self.saved_at = 0.0  # training time, including earlier calls
         self.save_took = 0.0
         self.clock = time.monotonic()
+
+    SAVED = ("step", "seconds", "d_is_at_half", "history", "looks", "best", "best_look")
 
     def resume(self) -> None:
         """Go back to the last checkpoint, if there is one; then open the batches and the bar."""
         state = parallel.from_first(self.run.load_checkpoint() if self.run else None)
-        if state is not None:
-            self._restore(state)
-        self.history, self.looked_step = parallel.from_first(self._cut_rows())
         if state is None:
             self._show_samples()
+        else:
+            self._restore(state)
         self.stream = self.batches.stream(self.step)
-        done = 100 * self.share()
+        done = 100 * self.progress()
         is_silent = self.is_done() or not parallel.is_first()
         self.bar = tqdm(desc="training", unit="%", total=100, initial=done, disable=is_silent)
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
-
-    def _cut_rows(self) -> tuple[list[dict], float]:
-        """The history up to the step at which the run goes on, and the step of the last look."""
-        if self.run is None:
-            return [], -math.inf
-        history = self.run.cut_rows(HISTORY, self.step, self.COLUMNS)
-        looks = self.run.cut_rows(LOOKS, self.step, self.LOOK_COLUMNS)
-        return history, looks[-1]["step"] if looks else -math.inf
+        self.clock = time.monotonic()
 
     def _state(self) -> dict:
-        """All that resuming needs."""
-        state = {"step": self.step, "seconds": self.seconds, "is_balanced": self.is_balanced}
-        state |= {"players": self.players.state_dict(), "random": torch.get_rng_state()}
-        if self.players.device.type == "cuda":
-            state["random_cuda"] = torch.cuda.get_rng_state(self.players.device)
+        """Everything that resuming needs."""
+        state = {name: getattr(self, name) for name in self.SAVED}
+        state |= {"networks": self.networks.state_dict(), "random": torch.get_rng_state()}
+        if self.networks.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self.networks.device)
         return state
 
     def _restore(self, state: dict) -> None:
         try:
-            self.players.load_state_dict(state["players"])
-            self.step = self.saved_step = state["step"]
-            self.is_balanced = state["is_balanced"]
-            self.seconds = self.saved_at = state["seconds"]
+            self.networks.load_state_dict(state["networks"])
+            for name in self.SAVED:
+                setattr(self, name, state[name])
+            self.saved_step, self.saved_at = self.step, self.seconds
             torch.set_rng_state(state["random"])
-            if self.players.device.type == "cuda" and "random_cuda" in state:
-                torch.cuda.set_rng_state(state["random_cuda"], self.players.device)
+            if self.networks.device.type == "cuda" and "random_cuda" in state:
+                torch.cuda.set_rng_state(state["random_cuda"], self.networks.device)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             where = self.run.folder if self.run else "the run's folder"
             message = f"the checkpoint in {where} is of other networks: {error!s:.300}"
             raise RunError(f"{message}; start over with --fresh (fresh=True)") from error
+        self._write_files()  # they may be newer, from a process that was killed before this save
 
-    def share(self) -> float:
-        """Which share of the budget is spent, 0..1."""
+    def progress(self) -> float:
+        """The fraction of the budget that is spent, 0..1."""
         if self.config.seconds is not None:
             return min(self.seconds / self.config.seconds, 1.0)
         steps = self.config.steps or (self.config.epochs or EPOCHS) * len(self.batches)
         return min(self.step / steps, 1.0)
 
     def is_done(self) -> bool:
-        """Whether the budget is spent, or D cannot tell any more and that was to end the run."""
-        return self.share() >= 1 or self.is_balanced
+        """Whether the budget is spent, or D's answers reached 1/2 and `stop_at_half` is set."""
+        return self.progress() >= 1 or self.d_is_at_half
 
     def take_step(self) -> None:
-        """Learn from the next batch, and do what is due after it."""
+        """Train on the next batch, and do what is due after it."""
         self._set_stage()
         self.batch = next(self.stream)
-        losses = train_step(self.players, *self.batch, self.step + 1)
+        losses = train_step(self.networks, *self.batch, self.step + 1)
         self._count_seconds()
         self.step += 1
         row = {
             "step": self.step,
             "epoch": 1 + (self.step - 1) // len(self.batches),
-            "stage": "warm-up" if self.players.is_warming_up else "game",
+            "stage": self._stage(),
             "seconds": round(self.seconds, 3),
         }
         self.pending.append((row, losses))
@@ -241,142 +239,149 @@ class Loop:
         elif self.seconds - self.saved_at > self.SAVE_AT_LEAST:
             self.save()
 
+    def _stage(self) -> str:
+        return "warm-up" if self.networks.is_warming_up else "game"
+
     def _set_stage(self) -> None:
-        """Tell the players whether they warm up or play, and at which learning rates."""
-        share, warm_up = self.share(), self.config.warm_up
-        if self.players.is_warming_up and share >= warm_up and warm_up < 1:
-            self.players.end_warm_up()
-        self.players.has_head_start = share >= warm_up * (1 - self.config.d_head_start)
-        if self.config.is_annealed:
-            start, end = (0.0, warm_up) if self.players.is_warming_up else (warm_up, 1.0)
-            self.players.anneal((share - start) / (end - start))
+        """Set the stage, D's head start, and the learning rates."""
+        progress, warm_up = self.progress(), self.config.warm_up
+        if self.networks.is_warming_up and progress >= warm_up and warm_up < 1:
+            self.networks.end_warm_up()
+        self.networks.has_head_start = progress >= warm_up * (1 - self.config.d_head_start)
+        if self.config.learning_rate_decay:
+            start, end = (0.0, warm_up) if self.networks.is_warming_up else (warm_up, 1.0)
+            self.networks.decay_learning_rates((progress - start) / (end - start))
 
     def _count_seconds(self) -> None:
-        """Add what has passed since the last step."""
+        """Add the time since the clock was read or started last."""
         now = time.monotonic()
-        took = min(now - self.clock, 60.0)  # a laptop that slept has not trained
+        took = min(now - self.clock, 60.0)  # while a laptop sleeps, it doesn't train
         self.seconds, self.clock = parallel.from_first(self.seconds + took), now
 
+    @contextmanager
+    def _stopped_clock(self) -> Iterator[None]:
+        """Don't count this block as training time."""
+        began = time.monotonic()
+        yield
+        self.clock += time.monotonic() - began
+
     def flush(self) -> None:
-        """Read the losses of the last steps off the device, check them, and write them down."""
+        """Read the losses of the last steps from the device, check them, and write them down."""
         if not self.pending:
             return
         values = [value for _, losses in self.pending for value in losses.values()]
-        # the only wait for the device; there may be no values, as on some steps nobody learns
+        # the only wait for the device; there may be no values, if nobody trained on these steps
         numbers = iter(parallel.mean_of_all(torch.stack(values)).tolist() if values else ())
-        rows = []
         for row, losses in self.pending:
-            row |= {name: next(numbers) for name in losses}
-            rows.append({name: row.get(name) for name in self.COLUMNS})
+            row |= dict.fromkeys(LOSSES) | {name: next(numbers) for name in losses}
+            self.history.append(row)
+        self._write_tables()
+        for row, losses in self.pending:
+            if not all(math.isfinite(row[name]) for name in losses):
+                self._raise_diverged(f"a loss is not finite at step {row['step']}: {row}")
         self.pending = []
-        self.history += rows
-        self._write(HISTORY, rows)
-        self._refuse_infinite(rows)
-        self.bar.update(100 * self.share() - self.bar.n)
-        shown = {name: rows[-1][name] for name in self.LOSSES if rows[-1][name] is not None}
-        self.bar.set_postfix({name.removeprefix("loss_"): f"{x:.3f}" for name, x in shown.items()})
+        self.bar.update(100 * self.progress() - self.bar.n)
+        self.bar.set_postfix({name.removeprefix("loss_"): f"{row[name]:.3f}" for name in losses})
 
-    def _write(self, name: str, rows: list[dict]) -> None:
+    def _write_tables(self) -> None:
+        """Bring history.csv and validation.csv up to date."""
         if self.run is None:
             return
-        self.unwritten[name] += rows
         try:
-            self.run.append_rows(name, self.unwritten[name])
-            self.unwritten[name] = []
-        except PermissionError as error:  # Excel holds what it shows
-            warnings.warn(f"{error}: close it elsewhere; its rows wait meanwhile", stacklevel=2)
-
-    def _refuse_infinite(self, rows: list[dict]) -> None:
-        """Stop the run where a loss is NaN or infinite."""
-        for row in rows:
-            losses = {name: row[name] for name in self.LOSSES if row[name] is not None}
-            if not all(map(math.isfinite, losses.values())):
-                self._raise_diverged(f"a loss is not finite at step {row['step']}: {losses}")
+            self.run.write_rows(HISTORY, self.history[self.written :], is_new=not self.written)
+            self.written = len(self.history)
+            if self.looks:
+                self.run.write_rows(LOOKS, self.looks, is_new=True)
+        except PermissionError as error:  # Excel locks the file that it shows
+            warnings.warn(f"{error}: close it there; its rows wait meanwhile", stacklevel=2)
 
     def _refuse_broken_weights(self) -> None:
-        """Stop the run where a weight is NaN or infinite: such a network is never saved."""
-        if not self.players.is_finite():
+        """Stop the run if a weight is NaN or infinite: such a network is never saved."""
+        if not self.networks.is_finite():
             self._raise_diverged(f"a weight is not finite after step {self.step}")
 
     def _raise_diverged(self, what: str) -> None:
-        saved = ""
-        if self.run:
-            last = f"step {self.saved_step}" if self.saved_step > 0 else "none"
-            saved = f"The last good checkpoint in {self.run.folder}: {last}. "
+        last = f"step {self.saved_step}" if self.run and self.saved_step > 0 else "none"
         advice = "Try a smaller learning rate, or precision float32, in a fresh run"
-        raise TrainingError(f"{what}. {saved}{advice}")
+        raise TrainingError(f"{what}. The last good checkpoint: {last}. {advice}")
 
     def end_epoch(self) -> None:
-        """See whether D still can tell real from fake; save, and show the samples."""
+        """Check whether D can still tell real from fake; look at the validation photos; save."""
         self.flush()
         rows = self.history[-len(self.batches) :]
         rows = [row for row in rows if row["stage"] == "game" and row["d_real"] is not None]
         if rows:
             real, fake = (sum(row[d] for row in rows) / len(rows) for d in ("d_real", "d_fake"))
-            self.is_balanced = max(abs(real - 0.5), abs(fake - 0.5)) < self.config.equilibrium
+            self.d_is_at_half = max(abs(real - 0.5), abs(fake - 0.5)) < self.config.stop_at_half
             if real > 1 - SURE and fake < SURE:
                 self._warn_once(D_HAS_WON)
-        self.look()
-        # a large checkpoint is saved less often, so that saving takes a twentieth of the time
+        if not self.is_done():
+            self.look()
+        # saving a large checkpoint takes long, so it happens less often: 1/20 of the time at most
         pause = self.SAVE_AT_MOST * max(1.0, 4 * self.save_took)
         if self.seconds - self.saved_at >= pause:
             self.save()
 
     def look(self) -> None:
-        """Measure G on the validation photos; keep its weights if they are its stage's best.
+        """Measure G on the validation photos if it is time, and keep its weights if they are best.
 
-        The best are those of the smallest CIEDE2000, which stands on their card. They are sought
-        stage by stage, since a game begins with a step away from the photos' own colors.
+        The best weights are those with the smallest ΔE. Each stage has its own, because a GAN
+        stage starts by moving away from the real colors.
         """
-        passed = self.step - self.looked_step
-        is_due = passed >= self.LOOK_EVERY or (passed and self.is_done())
-        if self.validation is None or not is_due or not parallel.is_first():
+        if self.validation is None or not parallel.is_first():
             return
-        self._refuse_broken_weights()
-        measured = evaluate(self.players.generator, self.validation)
-        stage = "warm-up" if self.players.is_warming_up else "game"
-        if self.run and measured["ciede2000"] < self._best_error(stage):
-            facts = {"step": self.step, "stage": stage, "ciede2000": measured["ciede2000"]}
-            self._save_generator(BEST, **facts)
-        row = {"step": self.step, "epoch": round(self.step / len(self.batches), 2), "stage": stage}
-        self._write(LOOKS, [row | {name: measured[name] for name in self.MEASURED}])
-        self.looked_step = self.step
-
-    def _best_error(self, stage: str) -> float:
-        """The CIEDE2000 of the best weights of this stage; infinite if there are none (whole)."""
-        with suppress(RunError):
-            card = read_card(self.run.folder / BEST)
-            if card.get("stage") == stage:
-                return card["ciede2000"]
-        return math.inf
-
-    def _save_generator(self, name: str, **facts: int | float | str) -> None:
-        data = Path(self.config.data).name  # weights travel: no path of somebody's machine
-        facts |= {"data": data, "size": self.config.size, "seed": self.config.seed}
-        save_generator(self.run.folder / name, self.players.generator, **facts)
+        passed = self.step - (self.looks[-1]["step"] if self.looks else 0)
+        trained = math.inf if self.is_done() else passed * self.config.batch
+        if trained < self.TRAINED_PER_LOOK * len(self.validation):
+            return
+        with self._stopped_clock():
+            self._refuse_broken_weights()
+            epoch = round(self.step / len(self.batches), 2)
+            look = {"step": self.step, "epoch": epoch, "stage": self._stage()}
+            look |= measure_quickly(self.networks.generator, self.validation)
+            is_best = self.best_look.get("stage") != look["stage"]
+            if is_best or look["delta_e"] < self.best_look["delta_e"]:
+                self.best, self.best_look = deepcopy(self.networks.generator.state_dict()), look
+            self.looks.append(look)
 
     def save(self) -> None:
-        """Write the history, the checkpoint, the generator's weights and the sample pictures."""
+        """Write the weights, the tables, the sample pictures, and then the checkpoint."""
         self.flush()
         if self.step == self.saved_step:
             return
+        if self.is_done():
+            self.look()
         began = time.monotonic()
-        self._refuse_broken_weights()
-        if self.step >= FLUSH_EVERY and self.paints_one_color():
-            self._warn_once(HAS_COLLAPSED)
-        self._show_samples()
-        if self.run:
-            self._save_generator("generator.safetensors")
-            # last: who goes on from it will not write again what belongs to it
-            self.run.save_checkpoint(self._state())
+        with self._stopped_clock():
+            self._refuse_broken_weights()
+            if self.step >= FLUSH_EVERY and self.paints_one_color():
+                self._warn_once(HAS_COLLAPSED)
+            self._show_samples()
+            self._write_files()
+            if self.run:  # checkpoint last: the files it stands for must already exist
+                self.run.save_checkpoint(self._state())
         self.saved_step, self.saved_at = self.step, self.seconds
         self.save_took = parallel.from_first(time.monotonic() - began)
 
+    def _write_files(self) -> None:
+        """Write the generator's weights, the best ones, and the tables."""
+        if self.run is None:
+            return
+        data = Path(self.config.data).name  # weights are shared, so no path of this machine
+        facts = {"data": data, "size": self.config.size, "seed": self.config.seed}
+        generator = self.networks.generator
+        save_generator(self.run.folder / "generator.safetensors", generator, **facts)
+        if self.best:
+            best = deepcopy(generator)
+            best.load_state_dict(self.best)
+            save_generator(self.run.folder / BEST, best, **facts, **self.best_look)
+        self._write_tables()
+
     def paints_one_color(self) -> bool:
-        """Whether G's colors hardly vary over the last batch, though the photos' own do."""
+        """Whether G's colors hardly vary over the last batch, although the real ones do."""
         L, real_ab = self.batch
-        with at_work(self.players.generator):
-            fake_ab = self.players.generator(L)
+        with at_work(self.networks.generator):
+            fake_ab = self.networks.generator(L)
         fake, real = (ab.std(dim=(0, 2, 3)).max() for ab in (fake_ab, real_ab))
         return bool(fake < ONE_COLOR * real)
 
@@ -388,42 +393,36 @@ class Loop:
     def _show_samples(self) -> None:
         if self.run and self.samples is not None:
             name = f"epoch_{self.step / len(self.batches):07.2f}.png"
-            pictures = triptychs(self.players.generator, self.samples, len(self.samples))
+            pictures = triptychs(self.networks.generator, self.samples, len(self.samples))
             write_picture(self.run.folder / "samples" / name, triptych_sheet(pictures))
 
 
 @contextmanager
 def explained(config: TrainConfig) -> Iterator[None]:
-    """Say what to do about what goes wrong in this block, where that is known."""
+    """Turn torch's errors in this block into advice, if we know any."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if message := explain(error, config):
-            raise TrainingError(message) from error
-        raise
-
-
-def explain(error: RuntimeError | MemoryError, config: TrainConfig) -> str | None:
-    """What to do about an error of torch; None where nothing is known."""
-    if is_out_of_memory(error):
-        batch, size = config.batch, config.size
-        smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
-        return f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
-    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-        said = " ".join(str(error).split())
-        return f"torch.compile fails here; take compile none. It says: {said:.300}"
-    return None
+        if is_out_of_memory(error):
+            batch, size = config.batch, config.size
+            smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
+            message = f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
+        elif type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            message = f"torch.compile fails here; use compile none. It says: {error!s:.300}"
+        else:
+            raise
+        raise TrainingError(message) from error
 
 
 def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    """Whether memory was lacking, the GPU's or the CPU's, for which torch has no class."""
+    """Whether the GPU or the CPU ran out of memory, for which torch has no common class."""
     is_told = any(words in str(error) for words in ("out of memory", "allocate memory"))
     return is_told or isinstance(error, MemoryError)
 
 
 @contextmanager
 def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed this block's randomness; the caller's own is as it was, afterwards."""
+    """Seed the random numbers of this block, and restore the caller's afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -431,10 +430,10 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def held_interrupt() -> Iterator[threading.Event]:
-    """Let Ctrl-C only raise a flag in this block, so that no step is cut in two.
+    """Let Ctrl-C only set a flag in this block, so that no step is cut in two.
 
-    A second Ctrl-C interrupts at once. Outside the main thread, where signals do not arrive,
-    nothing is changed.
+    A second Ctrl-C interrupts at once. Outside the main thread, which gets the signals, this does
+    nothing.
     """
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -34,7 +34,7 @@ LEAN = {
     "generator_width": 32,
     "size": 64,
     "batch": 16,
-    "is_flipped": True,
+    "flip": True,
 }
 VALIDATION_SEED = 2_000_000  # of scenes that are neither trained nor tested on
 

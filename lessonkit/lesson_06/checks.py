@@ -11,7 +11,7 @@ from colorlib.color import rgb_to_L_ab
 from colorlib.config import RECIPES
 from colorlib.losses import bce_discriminator, bce_generator
 from colorlib.scenes import render_scenes
-from colorlib.steps import Players, discriminator_step, generator_step
+from colorlib.steps import Networks, discriminator_step, generator_step
 from lessonkit.checks import check, filled, require, require_close
 from lessonkit.lesson_06.training import PARTS, gradient_of, resume_error
 
@@ -28,18 +28,18 @@ CONFIG = replace(
 
 
 def _start():
-    """Two pairs of players with the same weights, and two batches."""
+    """Two pairs of networks with the same weights, and two batches."""
     torch.manual_seed(0)
-    yours = Players(CONFIG)
-    ours = Players(CONFIG, deepcopy(yours.generator), deepcopy(yours.discriminator))
+    yours = Networks(CONFIG)
+    ours = Networks(CONFIG, deepcopy(yours.generator), deepcopy(yours.discriminator))
     batches = [rgb_to_L_ab(part) for part in render_scenes(8, size=32, seed=0).rgb.split(4)]
     return yours, ours, batches
 
 
-def _watch(players):
+def _watch(networks):
     """Note for each later pass of either network whether it was in training mode."""
     modes = []
-    for network in (players.generator, players.discriminator):
+    for network in (networks.generator, networks.discriminator):
         network.register_forward_pre_hook(lambda module, inputs: modes.append(module.training))
     return modes
 

@@ -17,7 +17,7 @@ from colorlib.color import AB_SCALE, rgb_to_L_ab, rgb_to_lab
 from colorlib.config import RECIPES
 from colorlib.metrics import COMMITTED_DISTANCE, at_work
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS, render_scenes
-from colorlib.steps import Players, train_step
+from colorlib.steps import Networks, train_step
 from lessonkit.figures import DISCRIMINATOR, GENERATOR, PALE
 
 # --- what a step moves ---
@@ -124,29 +124,29 @@ def resume_error(kept: Collection[str]) -> float:
         b*. 0: the run is the same as one that was never stopped.
     """
     stopped, wanted, L = _unstopped_trial()
-    players, state = _trial_players(), deepcopy(stopped)
+    networks, state = _trial_networks(), deepcopy(stopped)
     state["parts"] = [part if name in kept else None for name, part in zip(PARTS, state["parts"])]
-    players.load_state_dict(state)
+    networks.load_state_dict(state)
     first = STOPPED_AT if "step number" in kept else 0
-    _play_trial(players, range(first + 1, first + 1 + TRIAL_STEPS - STOPPED_AT))
-    return AB_SCALE * (_colors(players, L) - wanted).abs().max().item()
+    _play_trial(networks, range(first + 1, first + 1 + TRIAL_STEPS - STOPPED_AT))
+    return AB_SCALE * (_colors(networks, L) - wanted).abs().max().item()
 
 
 @cache
 def _unstopped_trial() -> tuple[dict, Tensor, Tensor]:
     """The state at the stop, the colors at the end, and what was colored."""
-    players = _trial_players()
-    _play_trial(players, range(1, STOPPED_AT + 1))
-    stopped = deepcopy(players.state_dict())
-    _play_trial(players, range(STOPPED_AT + 1, TRIAL_STEPS + 1))
+    networks = _trial_networks()
+    _play_trial(networks, range(1, STOPPED_AT + 1))
+    stopped = deepcopy(networks.state_dict())
+    _play_trial(networks, range(STOPPED_AT + 1, TRIAL_STEPS + 1))
     L = _trial_batches()[0][0]
-    return stopped, _colors(players, L), L
+    return stopped, _colors(networks, L), L
 
 
-def _trial_players() -> Players:
+def _trial_networks() -> Networks:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Players(TRIAL)
+        return Networks(TRIAL)
 
 
 @cache
@@ -155,15 +155,15 @@ def _trial_batches() -> list[tuple[Tensor, Tensor]]:
     return [rgb_to_L_ab(part) for part in rgb.split(4)]
 
 
-def _play_trial(players: Players, steps: range) -> None:
+def _play_trial(networks: Networks, steps: range) -> None:
     for step in steps:
-        players.anneal((step - 1) / TRIAL_STEPS)
-        train_step(players, *_trial_batches()[step - 1], step)
+        networks.decay_learning_rates((step - 1) / TRIAL_STEPS)
+        train_step(networks, *_trial_batches()[step - 1], step)
 
 
-def _colors(players: Players, L: Tensor) -> Tensor:
-    with at_work(players.generator):
-        return players.generator(L)
+def _colors(networks: Networks, L: Tensor) -> Tensor:
+    with at_work(networks.generator):
+        return networks.generator(L)
 
 
 # --- balloons ---

@@ -32,7 +32,7 @@ from colorlib.metrics import (
     psnr_ab,
 )
 from colorlib.photos import split_by_photo
-from colorlib.steps import Players, train_step
+from colorlib.steps import Networks, train_step
 
 HANDFUL = "handful"
 SHIFT = 24  # pixels that the camera moved between the two pictures of the cat
@@ -154,14 +154,14 @@ def step_seconds(config: TrainConfig, device: torch.device, steps: int = 5) -> f
 
     Where a recipe has a game, its steps are measured; those before it are quicker.
     """
-    players = Players(config, device=device)
+    networks = Networks(config, device=device)
     if config.adversarial != "none":
-        players.end_warm_up()
+        networks.end_warm_up()
     rgb = torch.randint(256, (config.batch, 3, config.size, config.size), dtype=torch.uint8)
     times = []
     for _ in range(steps + 2):  # the first two also prepare
         began = time.perf_counter()
-        losses = train_step(players, *rgb_to_L_ab(rgb.to(device)), config.g_every)
+        losses = train_step(networks, *rgb_to_L_ab(rgb.to(device)), config.g_every)
         float(losses["loss_g"])  # waits for the device
         times.append(time.perf_counter() - began)
     return statistics.median(times[2:])

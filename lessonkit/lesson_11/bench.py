@@ -13,7 +13,7 @@ Of each stage is measured:
     end to end   photos a second with loading and with the losses written down; no checkpoints
     memory       the most that was taken at a time: by tensors on a GPU, else by the process
     share        of the device's rate at matrix products, which is measured as well: what the steps
-                 would use if each did the least work, with one forward pass of G for both players
+                 would use if each did the least work, with one forward pass of G for both networks
     spread       how far the rounds are apart, of which the median is taken: of step and end to end
 """
 
@@ -44,7 +44,13 @@ from colorlib.batches import Batches
 from colorlib.config import RECIPES, TrainConfig
 from colorlib.photos import PhotoFolder
 from colorlib.runs import Run
-from colorlib.steps import Players, choose_precision, make_discriminator, make_generator, train_step
+from colorlib.steps import (
+    Networks,
+    choose_precision,
+    make_discriminator,
+    make_generator,
+    train_step,
+)
 from colorlib.training import Loop
 
 HEIGHT, WIDTH = 300, 400  # of the photos that are made here: pixels, as those of DUTS have
@@ -69,7 +75,7 @@ def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
         ("Lab in batches on the device", False, {"loading": "batches"}, {}),
         # held: in G's step D learns nothing, and for D's step G paints without a graph
         ("G and D held, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
-        ("one forward pass of G for both", False, {}, {"share_forward": True}),
+        ("one forward pass of G for both", False, {}, {"reuse_forward": True}),
         ("half precision", True, {}, {"precision": "auto"}),
         ("channels last", False, {"is_channels_last": True}, {}),
         (f"batches of {batch}", True, {}, {"batch": batch}),
@@ -197,12 +203,12 @@ class Meter:
                 step = Naive(stage.config, self.device).step
                 turns["end_to_end"] = self._naive(stream, step, log)
             else:
-                players = Players(stage.config, device=self.device)
+                networks = Networks(stage.config, device=self.device)
                 layout = torch.channels_last if stage.is_channels_last else torch.contiguous_format
-                for network in (players.generator, players.discriminator):
+                for network in (networks.generator, networks.discriminator):
                     network.to(memory_format=layout)
-                step = partial(train_step, players, step=1)
-                turns["end_to_end"] = self._ours(players, batches, log, stack)
+                step = partial(train_step, networks, step=1)
+                turns["end_to_end"] = self._ours(networks, batches, log, stack)
             for turn in list(turns.values()) * (3 if self.device.type == "cuda" else 1):
                 turn()  # the first are slow: memory, choice of kernels, graphs
             while True:
@@ -228,9 +234,11 @@ class Meter:
 
         return turn
 
-    def _ours(self, players: Players, batches: Batches, log: TextIO, stack: ExitStack) -> Callable:
-        run = stack.enter_context(Run(Path(log.name).with_name("run"), asdict(players.config)))
-        loop = Loop(players, batches, run)
+    def _ours(
+        self, networks: Networks, batches: Batches, log: TextIO, stack: ExitStack
+    ) -> Callable:
+        run = stack.enter_context(Run(Path(log.name).with_name("run"), asdict(networks.config)))
+        loop = Loop(networks, batches, run)
         loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
         with redirect_stderr(log):
             loop.resume()  # the bar writes to where it began
@@ -258,11 +266,11 @@ class Meter:
 
 def work(config: TrainConfig, device: torch.device) -> int:
     """Floating-point operations that both steps need for a photo, with one forward pass of G."""
-    config = replace(config, share_forward=True, precision="float32", compile="none")
-    players = Players(config, device=device)
+    config = replace(config, reuse_forward=True, precision="float32", compile="none")
+    networks = Networks(config, device=device)
     L, real_ab = torch.rand(1, 3, config.size, config.size, device=device).split((1, 2), dim=1)
     with FlopCounterMode(display=False) as counter:
-        train_step(players, L, real_ab, step=1)
+        train_step(networks, L, real_ab, step=1)
     return counter.get_total_flops()
 
 

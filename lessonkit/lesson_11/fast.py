@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from colorlib.config import RECIPES
 from colorlib.discriminator import ImageDiscriminator
-from colorlib.steps import Players, train_step
+from colorlib.steps import Networks, train_step
 from lessonkit.figures import FAKE, GENERATOR, INK, PALE, REAL
 from lessonkit.lesson_06.training import gradient_of
 from lessonkit.lesson_11.bench import Meter, Stage, spread
@@ -330,9 +330,9 @@ def first_step(
     torch.manual_seed(seed)
     options = {"size": L.shape[-1], "generator": "StridedUNet", "generator_width": 8, "g_every": 1}
     config = replace(RECIPES[recipe], precision=precision, **options | changes)
-    players = Players(config, device=L.device)
-    losses = train_step(players, L, real_ab, step=1)
-    gradients = [gradient_of(each) for each in (players.generator, players.discriminator)]
+    networks = Networks(config, device=L.device)
+    losses = train_step(networks, L, real_ab, step=1)
+    gradients = [gradient_of(each) for each in (networks.generator, networks.discriminator)]
     return {name: loss.item() for name, loss in losses.items()}, *gradients
 
 

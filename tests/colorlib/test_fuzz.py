@@ -196,7 +196,6 @@ def test_a_deep_or_empty_config_is_refused(content, tmp_path):
         read_config(tmp_path / "config.json")
 
 
-COLUMNS = ["step", "stage", "loss_d", "d_real"]
 HISTORY = "step,stage,loss_d,d_real\r\n1,warm-up,0.5,\r\n2,game,nan,0.25\r\n3,game,1e-05,0.5\r\n"
 
 
@@ -205,10 +204,6 @@ def test_of_a_history_the_good_lines_are_kept(content, folder):
     path = folder / "history.csv"
     path.write_bytes(content)
     assert all(isinstance(row, dict) for row in read_history(path))
-    kept = Run(folder, {}).cut_rows("history.csv", 2, COLUMNS)
-    assert all(row["step"] in (0, 1, 2) and [*row] == COLUMNS for row in kept)
-    numbers = [row[name] for row in kept for name in ("loss_d", "d_real")]
-    assert all(number is None or isinstance(number, int | float) for number in numbers)
 
 
 # downloads
@@ -246,7 +241,7 @@ def test_a_zip_is_unpacked_into_its_folder_or_refused_by_name(content, folder):
 
 
 GENERATOR = StridedUNet(2, depth=1)
-STATE = {"step": 7, "players": {"parts": [GENERATOR.state_dict(), None]}, "seconds": 0.5}
+STATE = {"step": 7, "networks": {"parts": [GENERATOR.state_dict(), None]}, "seconds": 0.5}
 
 
 def checkpoint() -> bytes:

@@ -59,7 +59,7 @@ def learn(photos: Path, run: Path, started: Path) -> None:
 
     And it holds a photo back to look at, however few there are.
     """
-    Loop.SAVE_AT_MOST, Loop.LOOK_EVERY = 0, 1
+    Loop.SAVE_AT_MOST, Loop.TRAINED_PER_LOOK = 0, 0
     cli.WORTH_HOLDING_BACK = 1
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = open(run.with_suffix(".log"), "a", buffering=1)  # noqa: SIM115
@@ -111,7 +111,7 @@ def assert_all_is_whole(run: Path, since: float) -> None:
 def outcome(run: Path) -> dict:
     """All that a finished run says, but for the time that it took."""
     state = torch.load(run / "checkpoint.pt", weights_only=True)
-    networks = state["players"]["parts"][:2]
+    networks = state["networks"]["parts"][:2]
     return {
         "history": [row | {"seconds": 0} for row in read_history(run / "history.csv")],
         "weights": [part.tolist() for network in networks for part in network.values()],

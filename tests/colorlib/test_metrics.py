@@ -1,6 +1,5 @@
 import json
 import math
-import socket
 import warnings
 from urllib.error import URLError
 
@@ -15,8 +14,6 @@ from colorlib import metrics as module
 from colorlib.color import L_ab_to_rgb, lab_to_rgb, rgb_to_L_ab, rgb_to_lab
 from colorlib.generator import StridedUNet
 from colorlib.metrics import (
-    LookupByL,
-    MeanColor,
     MetricUnavailable,
     baselines,
     ciede2000,
@@ -27,7 +24,10 @@ from colorlib.metrics import (
     evaluate_photos,
     evaluate_run,
     gray_baseline,
+    lookup_by_L,
     lpips,
+    mean_color,
+    measure_quickly,
     psnr_ab,
     psnr_rgb,
     results_table,
@@ -222,7 +222,6 @@ def test_committed_needs_balloons_and_their_label_maps():
 
 def test_lpips_says_what_to_do_without_a_network(fresh_lpips, monkeypatch, tmp_path, scenes):
     def no_network(*args, **kwargs):
-        assert socket.getdefaulttimeout() == module.DOWNLOAD_TIMEOUT
         raise URLError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -231,7 +230,6 @@ def test_lpips_says_what_to_do_without_a_network(fresh_lpips, monkeypatch, tmp_p
         lpips(scenes.rgb[:1], scenes.rgb[1:2])
     assert "no network" in str(caught.value)
     assert str(tmp_path / "hub" / "checkpoints") in str(caught.value)
-    assert socket.getdefaulttimeout() is None
     with pytest.warns(UserWarning, match="LPIPS is not available"):
         row = evaluate(gray_baseline, scenes, with_lpips=True)
     assert "lpips" not in row and row["psnr_ab"] > 0
@@ -276,7 +274,7 @@ def test_gray_is_zero():
 
 def test_mean_color_is_the_mean(scenes):
     _, ab = rgb_to_L_ab(scenes.rgb)
-    predicted = MeanColor().fit(scenes)(torch.rand(3, 1, 4, 5))
+    predicted = mean_color(scenes)(torch.rand(3, 1, 4, 5))
     expected = ab.mean(dim=(0, 2, 3))[None, :, None, None].expand(3, -1, 4, 5)
     torch.testing.assert_close(predicted, expected)
 
@@ -284,7 +282,7 @@ def test_mean_color_is_the_mean(scenes):
 def test_lookup_is_the_mean_by_lightness(scenes):
     L, ab = (part.movedim(1, -1).numpy() for part in rgb_to_L_ab(scenes.rgb))
     step = np.floor(L[..., 0] * 100).astype(int)
-    lookup = LookupByL().fit(scenes)
+    lookup = lookup_by_L(scenes)
     for value in np.unique(step)[::10]:
         query = torch.full((1, 1, 1, 1), (value + 0.5) / 100)
         expected = ab[step == value].mean(axis=0)
@@ -295,7 +293,7 @@ def test_lookup_fills_empty_steps_with_the_nearest():
     lightness = torch.tensor([25.0, 75.0])
     chroma = torch.tensor([[10.0, 20.0], [-30.0, 5.0]])
     lab = torch.cat([lightness[:, None], chroma], dim=1)[:, :, None, None].expand(-1, -1, 8, 8)
-    lookup = LookupByL(bins=64).fit(lab_to_rgb(lab))  # a plain tensor is a data set, too
+    lookup = lookup_by_L(lab_to_rgb(lab), bins=64)  # a plain tensor is a data set, too
     L = torch.tensor([[0.0, 0.4, 0.6, 1.0]])[None, None]  # (1, 1, 1, 4)
     expected = chroma[[0, 0, 1, 1]].T[None, :, None] / 110
     torch.testing.assert_close(lookup(L), expected, rtol=0, atol=1e-5)
@@ -306,12 +304,6 @@ def test_baselines_beat_each_other_in_order_on_their_training_data(scenes):
     assert list(rows) == ["gray", "mean color", "lookup by L"]
     gray, mean, lookup = (row["psnr_ab"] for row in rows.values())
     assert gray < mean < lookup
-
-
-def test_a_baseline_must_be_fitted():
-    for baseline in (MeanColor(), LookupByL()):
-        with pytest.raises(RuntimeError, match=r"call fit\(data\) first"):
-            baseline(torch.rand(1, 1, 4, 4))
 
 
 # --- evaluate ---
@@ -340,7 +332,7 @@ def test_gray_scores_as_expected(scenes):
 
 
 def test_a_row_is_the_mean_over_photos_at_any_batch_size(scenes):
-    colorizer = LookupByL().fit(scenes)
+    colorizer = lookup_by_L(scenes)
     row, values = evaluate(colorizer, scenes, batch=32), evaluate_photos(colorizer, scenes, batch=4)
     assert all(value.shape == (11,) for value in values.values())
     for name in ("psnr_ab", "psnr_rgb", "ssim", "ciede2000", "colorfulness"):
@@ -359,18 +351,40 @@ def test_committed_of_a_row_is_that_of_all_pictures_at_once(scenes):
     row = evaluate(half_red, scenes, batch=3)
     assert row["committed"] == pytest.approx(expected, rel=1e-6)
     by_photo = evaluate_photos(half_red, scenes)
-    assert torch.equal(by_photo["committed"].isnan(), by_photo["balloon_pixels"] == 0)
+    assert by_photo["balloon_pixels"].tolist() == (
+        (scenes.labels == LABELS.index("balloon")).sum(dim=(1, 2)).tolist()
+    )
 
 
-def test_label_maps_come_from_the_argument_or_the_data_set(scenes):
-    photos = list(scenes.rgb)  # no `rgb`, no `labels`
-    without = evaluate(gray_baseline, photos)
-    assert "committed" not in without
-    given = evaluate(gray_baseline, photos, labels=scenes.labels)
-    assert given == pytest.approx(evaluate(gray_baseline, scenes))
-    assert without == {name: value for name, value in given.items() if name != "committed"}
+def test_label_maps_come_with_the_data_set(scenes):
+    without = evaluate(gray_baseline, list(scenes.rgb))  # no `rgb`, no `labels`
+    row = evaluate(gray_baseline, scenes)
+    assert without == pytest.approx({k: v for k, v in row.items() if k != "committed"})
+
+    class Labeled(Subset):
+        labels = scenes.labels
+
     with pytest.raises(ValueError, match="11 label maps for 2 photos"):
-        evaluate(gray_baseline, Subset(scenes, [5, 6]), labels=scenes.labels)
+        evaluate(gray_baseline, Labeled(scenes, [5, 6]))
+
+
+def test_without_a_balloon_committed_is_nan(scenes):
+    class Bare(Subset):
+        labels = torch.zeros(11, 32, 32)
+
+    assert math.isnan(evaluate(gray_baseline, Bare(scenes, range(11)))["committed"])
+
+
+def test_the_quick_measure_is_the_distance_in_the_ab_plane(scenes):
+    colorizer = lookup_by_L(scenes)
+    L, real_ab = rgb_to_L_ab(scenes.rgb)
+    lab = [torch.cat([100 * L, 110 * ab], dim=1) for ab in (colorizer(L), real_ab)]
+    delta_e = color.deltaE_cie76(*(part.numpy() for part in lab), channel_axis=1)
+    row, exact = measure_quickly(colorizer, scenes), evaluate(colorizer, scenes)
+    assert row["delta_e"] == pytest.approx(delta_e.mean(), rel=1e-4)
+    for name in ("colorfulness", "colorfulness_real"):
+        assert row[name] == pytest.approx(exact[name], rel=1e-4)
+    assert measure_quickly(Network(), list(scenes.rgb)).keys() == row.keys()
 
 
 def test_class_labels_are_no_label_maps(scenes):
@@ -486,12 +500,26 @@ def test_a_run_is_evaluated_into_its_folder(scenes, tmp_path, has_names):
     save_generator(tmp_path / "generator.safetensors", StridedUNet(8))
     (tmp_path / "triptychs").mkdir()
     (tmp_path / "triptychs" / "999_stale.png").touch()
+    (tmp_path / "triptychs" / "mine.png").touch()
     test = Named(scenes, [4, 2]) if has_names else Subset(scenes, [4, 2])
     rows = evaluate_run(tmp_path, scenes, test)
     assert list(rows) == ["gray", "mean color", "lookup by L", "generator"]
     assert json.loads((tmp_path / "metrics.json").read_text())["rows"] == rows
     names = ["000_cat.png", "001_cat.v2.png"] if has_names else ["000.png", "001.png"]
-    assert sorted(p.name for p in (tmp_path / "triptychs").iterdir()) == [*names, "sheet.png"]
+    found = sorted(p.name for p in (tmp_path / "triptychs").iterdir())
+    assert found == [*names, "mine.png", "sheet.png"]
+
+
+def test_a_run_is_evaluated_on_the_chosen_device(scenes, tmp_path, monkeypatch):
+    devices, load = [], module.load_generator
+    save_generator(tmp_path / "generator.safetensors", StridedUNet(8))
+    monkeypatch.setattr(module, "choose_device", lambda name: torch.device(name or "meta"))
+    monkeypatch.setattr(
+        module, "load_generator", lambda path, device: devices.append(device.type) or load(path)
+    )
+    for device in (None, "cpu"):
+        evaluate_run(tmp_path, scenes, Subset(scenes, [4, 2]), device=device)
+    assert devices == ["meta", "cpu"]
 
 
 def test_the_table_has_the_columns_that_were_measured_and_the_real_photos_last():

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -73,7 +74,10 @@ def finish(members: list[multiprocessing.Process], folder: Path) -> None:
 
 # --- what they learn ---
 
-OF_NINE = {"epochs": 2, "is_annealed": False}  # nine photos: the last batch must be filled up
+OF_NINE = {
+    "epochs": 2,
+    "learning_rate_decay": False,
+}  # nine photos: the last batch must be filled up
 CONFIGS = {
     "tutorial": small("tutorial", **OF_NINE),
     "pix2pix": small("pix2pix", **OF_NINE),
@@ -123,7 +127,7 @@ def halves_apart(config, dataset):
     for epoch in range(config.epochs):
         random = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(dataset), generator=random)
-        mirrored = torch.rand(len(order), generator=random) < 0.5 * config.is_flipped
+        mirrored = torch.rand(len(order), generator=random) < 0.5 * config.flip
         photos = [dataset.rgb[i].flip(-1) if m else dataset.rgb[i] for i, m in zip(order, mirrored)]
         photos.append(photos[0])  # nine cannot be shared by two
         for start in range(0, len(photos), config.batch):
@@ -159,16 +163,18 @@ def stop(rank: int, folder: Path) -> None:
     config = small("warm", steps=6)
     step = module.train_step
 
-    def press_ctrl_c(players, L, ab, number):
+    def press_ctrl_c(networks, L, ab, number):
         if rank == 0 and number == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(players, L, ab, number)
+        return step(networks, L, ab, number)
 
     with parallel.together():
         whole = train(config, Pictures(10))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "train_step", press_ctrl_c)
-            with pytest.raises(KeyboardInterrupt, match="stopped at step 3; the same call goes on"):
+            with pytest.raises(
+                KeyboardInterrupt, match="stopped at step 3; the same call continues"
+            ):
                 train(config, Pictures(10), folder / "stopped")
         resumed = train(config, Pictures(10), folder / "stopped")
         assert_same(learned(whole.generator), learned(resumed.generator))
@@ -248,6 +254,53 @@ def test_torchrun(photos, tmp_path):
     assert len(read_history(out / "history.csv")) == 3
 
 
+@pytest.mark.whole
+def test_two_machines_without_a_shared_disk(photos, tmp_path):
+    """Two torchruns on this machine, each in a folder of its own; the first writes the run."""
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment |= {"PYTHONPATH": str(ROOT)}
+    machines = []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for number in (0, 1):
+        home = tmp_path / f"machine {number}"
+        shutil.copytree(photos, home / "photos")
+        where = [f"--node-rank={number}", "--master-addr=127.0.0.1", f"--master-port={port}"]
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", *where]
+        run = [*torchrun, "--nproc-per-node=2", "-m", "colorlib", *TINY, "--data", "photos"]
+        options = {"cwd": home, "env": environment, "stdout": subprocess.PIPE, "text": True}
+        machines.append(subprocess.Popen([*run, "--steps", "3", "--out", "run"], **options))
+    said = [machine.communicate(timeout=500)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0]
+    assert [text.count("lookup by L") for text in said] == [1, 0]
+    out = tmp_path / "machine 0" / "run"
+    assert len(read_history(out / "history.csv")) == 3
+    assert read_config_processes(out) == 4
+    assert sorted(os.listdir(tmp_path / "machine 1")) == ["photos"]
+
+
+def read_config_processes(out: Path) -> int:
+    return json.loads((out / "config.json").read_text("utf-8"))["environment"]["processes"]
+
+
+def test_each_machine_has_a_process_that_goes_first(monkeypatch):
+    """Of two machines with two processes each, the leaders run the block before the others."""
+    for local_rank, expected in ((0, ["block", "wait"]), (1, ["wait", "block"])):
+        order = []
+        monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+        monkeypatch.setattr(parallel, "mean_of_all", lambda _, order=order: order.append("wait"))
+        with parallel.first_goes_first():
+            order.append("block")
+        assert order == expected
+
+
+def test_processes_with_other_photos_are_told(monkeypatch):
+    monkeypatch.setattr(parallel, "from_first", lambda count: count + 1)
+    with pytest.raises(ValueError, match="this process has 8 photos"):
+        Batches(Pictures(8), small("l1"), torch.device("cpu"))
+
+
 # --- alone, and what cannot be shared ---
 
 
@@ -262,7 +315,7 @@ def test_alone_nothing_changes():
 @pytest.mark.parametrize("count, batch, pictures", [(3, 4, 10), (4, 4, 3)])
 def test_a_batch_that_cannot_be_shared(count, batch, pictures, monkeypatch):
     monkeypatch.setattr(parallel, "count", lambda: count)
-    with pytest.raises(ValueError, match=f"take a multiple of {count}"):
+    with pytest.raises(ValueError, match=f"make batch a multiple of {count}"):
         Batches(Pictures(pictures), small("l1", batch=batch), torch.device("cpu"))
 
 
@@ -285,5 +338,5 @@ def test_more_processes_than_gpus(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(ValueError, match="take --nproc-per-node=2"), parallel.together():
+    with pytest.raises(ValueError, match="use --nproc-per-node=2"), parallel.together():
         pass

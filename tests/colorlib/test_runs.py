@@ -4,17 +4,21 @@ import errno
 import json
 import multiprocessing
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import colorlib.runs as module
 from colorlib.generator import StridedUNet, UNet
 from colorlib.runs import (
+    MADE,
     Run,
     RunError,
     atomic_write,
+    environment,
     load_generator,
     read_card,
     read_config,
@@ -109,7 +113,16 @@ class TestGeneratorFiles:
         assert read_card(path) == {}
 
 
-COLUMNS = ("step", "stage", "loss_d", "d_real")
+def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
+    network = StridedUNet(8).eval()
+    for half in (False, True):
+        save_generator(tmp_path / f"{half}.safetensors", network, half=half)
+    full, halved = ((tmp_path / f"{half}.safetensors").stat().st_size for half in (False, True))
+    assert halved < 0.6 * full
+    loaded = load_generator(tmp_path / "True.safetensors")
+    assert {value.dtype for value in loaded.parameters()} == {torch.float32}
+    for name, value in network.state_dict().items():
+        assert torch.allclose(loaded.state_dict()[name], value, rtol=1e-3, atol=1e-6)
 
 
 def rows(*steps):
@@ -132,6 +145,23 @@ class TestRun:
             pass
         assert '"commit": "unknown"' in (tmp_path / "config.json").read_text()
 
+    def test_only_the_commit_of_colorlibs_own_checkout_is_recorded(self, tmp_path, monkeypatch):
+        def git(*words):
+            options = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
+            command = ["git", *options, *words]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+        for place in ("colorlib", "env/lib/colorlib"):
+            (tmp_path / place).mkdir(parents=True)
+            (tmp_path / place / "runs.py").touch()
+        git("init", "--quiet")
+        git("add", ".")
+        git("commit", "--quiet", "--message", "someone's project")
+        monkeypatch.setattr(module, "__file__", str(tmp_path / "colorlib" / "runs.py"))
+        assert environment()["commit"] == git("rev-parse", "HEAD").strip()
+        monkeypatch.setattr(module, "__file__", str(tmp_path / "env/lib/colorlib" / "runs.py"))
+        assert environment()["commit"] == "unknown"
+
     def test_the_same_config_goes_on_and_another_is_refused_by_field(self, tmp_path):
         config = {"batch": 4, "size": 64, "betas": (0.5, 0.9)}
         with Run(tmp_path, config):
@@ -146,21 +176,44 @@ class TestRun:
     def test_fresh_removes_the_old_run_and_nothing_else(self, tmp_path):
         with Run(tmp_path, {"batch": 4}) as run:
             run.save_checkpoint({"step": 1})
-            run.append_rows("history.csv", rows(1))
+            run.write_rows("history.csv", rows(1), is_new=True)
             (tmp_path / "samples").mkdir()
-            (tmp_path / "samples" / "epoch.png").touch()
+            (tmp_path / "samples" / "epoch_0001.00.png").touch()
+            (tmp_path / "samples" / "mine.png").touch()
             for name in ("validation.csv", "best.safetensors", "generator.safetensors"):
                 (tmp_path / name).touch()
         (tmp_path / "notes.txt").write_text("mine")
         with Run(tmp_path, {"batch": 8}, fresh=True) as run:
             assert run.load_checkpoint() is None
-        assert sorted(os.listdir(tmp_path)) == [".lock", "config.json", "notes.txt"]
+        assert files_in(tmp_path) == {".lock", "config.json", "notes.txt", "samples/mine.png"}
         assert read_config(tmp_path / "config.json") == {"batch": 8}
 
-    def test_parts_of_a_killed_process_are_cleared_away(self, tmp_path):
-        (tmp_path / ".checkpoint.pt.123.part").touch()
+    def test_parts_of_a_killed_process_are_cleared_away_and_nothing_else(self, tmp_path):
         with Run(tmp_path, {}):
-            assert not list(tmp_path.glob(".*.part"))
+            pass
+        (tmp_path / "samples").mkdir()
+        parts = {".checkpoint.pt.123.part", "samples/.epoch_0001.00.png.7.part"}
+        others = {".big.iso.part", "samples/.mine.1.part"}
+        for name in parts | others:
+            (tmp_path / name).touch()
+        with Run(tmp_path, {}):
+            assert files_in(tmp_path) == others | {"config.json", ".lock"}
+
+    @pytest.mark.parametrize("fresh", [False, True])
+    @pytest.mark.parametrize("config", [None, '{"name": "my web app"}', "not JSON"])
+    def test_a_folder_of_someone_elses_is_refused_and_left_as_it_is(self, tmp_path, fresh, config):
+        for name in (*MADE[:-1], ".download.part", "deep/.checkpoint.pt.1.part", "notes.txt"):
+            path = tmp_path / name.replace("[0-9]", "0").replace("*", "1")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("mine")
+        if config is not None:
+            (tmp_path / "config.json").write_text(config)
+        before = files_in(tmp_path)
+        message = "contains other files" if config is None else "no config.json of a run"
+        with pytest.raises(RunError, match=message):
+            Run(tmp_path, {}, fresh=fresh).__enter__()
+        assert files_in(tmp_path) == before
+        assert all(path.read_text() != "" for path in tmp_path.rglob("*.*") if path.is_file())
 
     def test_one_process_at_a_time(self, tmp_path):
         with Run(tmp_path, {}), multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -177,6 +230,10 @@ class TestRun:
     def test_no_config_is_named(self, tmp_path):
         with pytest.raises(RunError, match="is this the folder of a run"):
             read_config(tmp_path / "config.json")
+
+
+def files_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def try_to_hold(folder):
@@ -247,55 +304,29 @@ class TestCheckpoints:
             torch.save({"step": Hostile()}, tmp_path / "checkpoint.pt")
             with (
                 pytest.warns(UserWarning, match="cannot be used"),
-                pytest.raises(RunError, match="no other checkpoint; start over"),
+                pytest.raises(RunError, match="no checkpoint in .*; start over"),
             ):
                 run.load_checkpoint()
         assert not (tmp_path / "harm").exists()
 
 
 class TestHistory:
-    def test_rows_come_back_as_numbers(self, tmp_path):
+    def test_rows_come_back_as_they_were(self, tmp_path):
         with Run(tmp_path, {}) as run:
-            run.append_rows("history.csv", rows(1, 2))
-            run.append_rows("history.csv", rows(3))
-        assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
-
-    def test_it_is_cut_back_to_a_checkpoint(self, tmp_path):
-        with Run(tmp_path, {}) as run:
-            run.append_rows("history.csv", rows(1, 2, 3, 4))
-            assert run.cut_rows("history.csv", 2, COLUMNS) == rows(1, 2)
-            run.append_rows("history.csv", rows(3))
+            run.write_rows("history.csv", rows(1, 2), is_new=True)
+            run.write_rows("history.csv", rows(3), is_new=False)
             assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
-            assert run.cut_rows("history.csv", 0, COLUMNS) == []
-            assert not (tmp_path / "history.csv").exists()
+            run.write_rows("history.csv", rows(1), is_new=True)
+        assert read_history(tmp_path / "history.csv") == rows(1)
 
-    @pytest.mark.parametrize("step", [0, 1])
-    def test_a_table_that_another_program_holds_is_named(self, tmp_path, monkeypatch, step):
-        def held(*_, **__):
-            raise PermissionError("a spreadsheet holds it")
+    def test_damaged_lines_are_skipped(self, tmp_path):
+        path = tmp_path / "history.csv"
+        path.write_text("step,stage,loss_d,d_real\n1,game,0.5,\n2,game,1,,,,9\n3,game,1.5,\n")
+        assert read_history(path) == rows(1, 3)
 
-        with Run(tmp_path, {}) as run:
-            run.append_rows("history.csv", rows(1, 2))
-            monkeypatch.setattr("colorlib.runs.move", held)
-            monkeypatch.setattr("pathlib.Path.unlink", held)
-            with pytest.raises(RunError, match=r"history\.csv cannot be written to: close it"):
-                run.cut_rows("history.csv", step, COLUMNS)
-            monkeypatch.undo()
-
-    def test_a_line_that_a_kill_cut_off_is_left_out(self, tmp_path):
-        with Run(tmp_path, {}) as run:
-            run.append_rows("history.csv", rows(1, 2))
-            with open(tmp_path / "history.csv", "a") as file:
-                file.write("3,game,1.")
-            assert run.cut_rows("history.csv", 5, COLUMNS) == rows(1, 2)
-
-    def test_damaged_rows_and_those_of_another_table_are_dropped(self, tmp_path):
-        with Run(tmp_path, {}) as run:
-            run.append_rows("history.csv", rows(1, 2, 3))
-            content = (tmp_path / "history.csv").read_text()
-            (tmp_path / "history.csv").write_text(content.replace("2,game,1.0", "2,game,1.O"))
-            assert run.cut_rows("history.csv", 5, COLUMNS) == rows(1, 3)
-            assert run.cut_rows("history.csv", 5, COLUMNS[:-1]) == []
-
-    def test_none_is_empty(self, tmp_path):
-        assert read_history(tmp_path / "history.csv") == []
+    @pytest.mark.parametrize("content", [None, b"", b"\n"])
+    def test_without_rows_it_is_empty(self, tmp_path, content):
+        path = tmp_path / "history.csv"
+        if content is not None:
+            path.write_bytes(content)
+        assert read_history(path) == []

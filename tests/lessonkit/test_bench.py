@@ -11,7 +11,7 @@ from test_training import Pictures, gradient_of
 from colorlib.cli import main
 from colorlib.color import rgb_to_L_ab
 from colorlib.generator import StridedUNet
-from colorlib.steps import Players, train_step
+from colorlib.steps import Networks, train_step
 from lessonkit.lesson_11 import bench
 from lessonkit.lesson_11.bench import Meter, Naive, OneByOne, bench_table, make_photos, stages, work
 
@@ -45,12 +45,12 @@ def test_one_by_one_gives_what_batches_give():
 def test_the_naive_step_and_ours_learn_the_same(number):
     """Stage 3 still makes two forward passes of G, stage 4 one: the same gradients either way."""
     config = LADDER[False][number].config
-    assert config.share_forward == (number == 4)
+    assert config.reuse_forward == (number == 4)
     L, real_ab = rgb_to_L_ab(Pictures(4, 64).rgb)
     torch.manual_seed(0)
     naive = Naive(config, CPU)
     torch.manual_seed(0)
-    ours = Players(config)
+    ours = Networks(config)
     for network in (ours.generator, ours.discriminator):
         network.to(memory_format=torch.contiguous_format)
     naive_losses = naive.step(L, real_ab)

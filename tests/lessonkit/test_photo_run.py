@@ -91,7 +91,7 @@ def test_a_recipe_for_photos_changes_what_it_should_and_tutorial_stays_as_publis
     assert (warm.data, warm.size, warm.seed, warm.epochs, warm.fit) == ("x", 64, 3, 2, "crop")
     old = photo_run.photo_config("tutorial", width=8, zoom=1.5, weight_decay=0.1, **common)
     published = RECIPES["tutorial"]
-    for field in ("generator", "generator_width", "zoom", "weight_decay", "batch", "is_flipped"):
+    for field in ("generator", "generator_width", "zoom", "weight_decay", "batch", "flip"):
         assert getattr(old, field) == getattr(published, field)
     assert (old.size, old.epochs, old.fit) == (64, 2, "crop")
     with pytest.raises(ValueError, match="no recipe 'pix'; there are tutorial"):

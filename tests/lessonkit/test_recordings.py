@@ -10,7 +10,7 @@ from PIL import Image
 
 from colorlib.color import L_ab_to_rgb
 from colorlib.config import RECIPES
-from colorlib.steps import Players, discriminator_step, generator_step
+from colorlib.steps import Networks, discriminator_step, generator_step
 from lessonkit.lesson_07 import recordings
 from lessonkit.lesson_07.case_files import LETTERS
 from lessonkit.lesson_07.recordings import CASES, Game, make_data, measure, record
@@ -43,14 +43,14 @@ def gradient(network):
 
 def test_the_healthy_turns_are_those_of_colorlib(game):
     config = replace(RECIPES["gan"], reconstruction="l1", lambda_reconstruction=HEALTHY.lambda_l1)
-    players = Players(config, game.generator, game.discriminator)
+    networks = Networks(config, game.generator, game.discriminator)
     L, real_ab = game.draw()
     of_d, seen_d = recordings.d_loss(game, L, real_ab, game.generator(L))
-    theirs = discriminator_step(players, L, real_ab)
+    theirs = discriminator_step(networks, L, real_ab)
     torch.testing.assert_close(of_d.detach(), theirs["loss_d"])
     assert seen_d["d_real"] == pytest.approx(theirs["d_real"].item(), abs=1e-5)
     of_g, seen_g = recordings.g_loss(game, L, real_ab, game.generator(L))
-    theirs = generator_step(players, L, real_ab)
+    theirs = generator_step(networks, L, real_ab)
     torch.testing.assert_close(of_g.detach(), theirs["loss_g"])
     assert seen_g["loss_g"] == pytest.approx(theirs["loss_adversarial"].item(), abs=1e-5)
 

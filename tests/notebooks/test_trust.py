@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -42,7 +43,7 @@ TINY = "--recipe l1 --size 32 --generator-width 8 --batch 4 --steps 3".split()
 def save_at_every_epoch(monkeypatch):
     """However short it is."""
     monkeypatch.setattr(Loop, "SAVE_AT_MOST", 0)
-    monkeypatch.setattr(Loop, "LOOK_EVERY", 1)
+    monkeypatch.setattr(Loop, "TRAINED_PER_LOOK", 0)
 
 
 @pytest.fixture
@@ -304,19 +305,19 @@ def test_a_disk_that_is_full_at_any_save_harms_nothing(tmp_path):
 
 
 def test_a_disk_that_is_full_while_the_history_grows_harms_nothing(tmp_path, monkeypatch):
-    def full(file, rows):
+    def full(table, file, **options):
         file.write("3,1,gam")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     config = small("warm", epochs=3)
     whole = train(config, Pictures(8), tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
-        write, flush = files.write_rows, Loop.flush
+        write, flush = pd.DataFrame.to_csv, Loop.flush
         patch.setattr(
             Loop,
             "flush",
             lambda loop: (
-                patch.setattr(files, "write_rows", full if loop.step > 2 else write),
+                patch.setattr(pd.DataFrame, "to_csv", full if loop.step > 2 else write),
                 flush(loop),
             ),
         )
@@ -382,7 +383,7 @@ def test_a_checkpoint_of_other_networks_is_refused_naming_what_differs(tmp_path)
         train(config, Pictures(8), tmp_path, generator=StridedUNet(16))
     with Run(tmp_path, read_config(tmp_path / "config.json")) as run:
         run.save_checkpoint({"a": "checkpoint of another program"})
-    with pytest.raises(RunError, match="other networks: 'players'"):
+    with pytest.raises(RunError, match="other networks: 'networks'"):
         train(config, Pictures(8), tmp_path)
     assert (tmp_path / "checkpoint.previous.pt").read_bytes() == before
 
@@ -509,12 +510,12 @@ config = TrainConfig(size=32, batch=4, generator_width=8, discriminator_width=4,
 module.Loop.SAVE_AT_MOST = 0
 real_step, numbers = module.train_step, []
 ---
-def step(players, L, ab, number):
+def step(networks, L, ab, number):
     numbers.append(number)
     if number == 6 and not os.path.exists("killed"):
         open("killed", "w").close()
         os.kill(os.getpid(), 9)
-    return real_step(players, L, ab, number)
+    return real_step(networks, L, ab, number)
 
 module.train_step = step
 trained = module.train(config, Noise(), "a run")
