@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 from tools.notebooks import (
     BADGE,
+    NO_BADGE,
     REPOSITORY,
     SETUP,
     code_cells,
@@ -112,8 +113,9 @@ def _opening(name: str, notebook: NotebookNode) -> Iterator[str]:
         return
     if lesson.number != name[:2]:
         yield f"the title says lesson {lesson.number}"
-    if BADGE.format(repository=REPOSITORY, name=name) not in first:
-        yield "no Colab badge of this lesson in the first cell"
+    badges = BADGE.format(repository=REPOSITORY, name=name), NO_BADGE
+    if not any(badge in first for badge in badges):
+        yield f"neither the Colab badge of this lesson nor {NO_BADGE} in the first cell"
     objectives = re.search(r"\*\*You will be able to\*\*\n\n((?:- .+\n(?:  .+\n)*)+)", first)
     if not objectives or not 3 <= len(re.findall("^- ", objectives[1], re.MULTILINE)) <= 5:
         yield "no **You will be able to** with 3 to 5 points in the first cell"
