@@ -6,7 +6,6 @@ Run it again when the weights or data/results/photo_weights.json have changed.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 from PIL import Image, ImageOps
 from skimage import data as skimage_data

@@ -3,9 +3,10 @@
     python tools/prose.py            # everything
     python tools/prose.py README.md notebooks/02_the_gan_game.ipynb
 
-`make lint` runs it as a script, because importing `tools` would load torch first. It reads pages, class texts, the Markdown of notebooks, and whole Python files,
-because docstrings, comments and messages are texts too. A machine finds only the crudest patterns:
-no findings does not mean that a text reads well.
+`make lint` runs it as a script, because importing `tools` would load torch first. It reads pages,
+class texts, the Markdown of notebooks, and whole Python files, because docstrings, comments and
+messages are texts too. A machine finds only the crudest patterns: no findings does not mean that a
+text reads well.
 """
 
 import json
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SEPARATOR = re.compile(r'(?:[\s"#]|\bf(?="))+')
 # Each pattern with its cure.
 PATTERNS = {
-    r"\b(?![Tt]here\b|[Hh]ere\b)\w+ (?:is|are|was|were|be) no (?!longer|more|less|one|doubt|need|match)":
+    r"\b(?![Tt]here\b|[Hh]ere\b)\w+ (?:is|are|was|were|be) no (?!longer|more|less|one|doubt|need"
+    r"|match)":
         "say 'is not a'",
     r"\bNone is\b": "say what is missing: 'there are no ...'",
     r", for (?:it|they|he|she|we|you|this|that|there|(?:the|a|an) \w+) (?:is|are|was|were|has|have"
