@@ -53,7 +53,7 @@ def test_several_controls_share_the_frames_and_the_last_one_varies_fastest(folde
     paint, side = made["controls"]
     assert paint["shown"] == ["warm", "cold"] and paint["kind"] == "choice"
     count = len(side["shown"])
-    assert 3 <= count and len(made["frames"]) == 2 * count <= frames.TOGETHER
+    assert count >= 3 and len(made["frames"]) == 2 * count <= frames.TOGETHER
     assert made["stills"] == [2 * count - 1]
     last = Image.open(folder / made["frames"][-1]).convert("RGB")
     assert last.size == (40, 40) and last.getpixel((0, 0))[2] > 200

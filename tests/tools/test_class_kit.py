@@ -304,7 +304,7 @@ def test_the_glossary_merges_what_is_there_twice():
         "| Bias | 偏差 |  | 02 |",
         "| chroma | 色度 / 彩度 | how far a color is from gray; "
         r"also a\* and b\* together | 01, 02 |",
-        "| loss | 损失 | number that training makes small | 01, 02 |",
+        "| loss | 损失 | number that training minimizes | 01, 02 |",
     ]
 
 

@@ -42,7 +42,8 @@ balloons](data/picture.png)
 [![tests](https://github.com/a/b/badge.svg)](https://github.com/a/b)
 <!-- /badges -->
 
-See [how to install](site/pages/install.md), [the license](LICENSE), [the data](data/README.md), [a lesson](notebooks/{FIRST}.ipynb) and [a site](https://example.org/x).
+See [how to install](site/pages/install.md), [the license](LICENSE), [the data](data/README.md),
+[a lesson](notebooks/{FIRST}.ipynb) and [a site](https://example.org/x).
 
 ## The lessons
 
