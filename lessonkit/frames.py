@@ -25,10 +25,11 @@ from PIL import Image
 
 from lessonkit.figures import encode, few_colors, render
 
-ALONE, TOGETHER, FILM = 11, 32, 24  # frames: of one control, of several, of a film
+ALONE, TOGETHER, FILM = 9, 24, 16  # frames: of one control, of several, of a film
 SECONDS = "seconds.txt"  # how long drawing took; for those who time the notebook
 LEAST = 3  # places of a slider
 WIDEST = 800  # pixels
+COLORS_OF_A_DRAWING = 64
 COLORS = ("#ff0000", "#ff8000", "#ffff00", "#00a000", "#00ffff", "#0000ff", "#ff00ff", "#808080")
 
 
@@ -167,7 +168,9 @@ def write_frame(drawn: Any, folder: Path, name: str) -> str:
     if picture.width > WIDEST:
         size = WIDEST, round(picture.height * WIDEST / picture.width)
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    drawing = few_colors(picture).convert("RGB")
-    encoded = [encode(picture, "WEBP", quality=80), encode(drawing, "WEBP", lossless=True)]
+    encoded = [encode(picture, "WEBP", quality=75)]
+    if few_colors(picture) is not picture:  # a drawing: fewer colors still, and no noise at edges
+        drawing = picture.quantize(COLORS_OF_A_DRAWING, dither=Image.Dither.NONE).convert("RGB")
+        encoded.append(encode(drawing, "WEBP", lossless=True))
     (folder / name).write_bytes(min(encoded, key=len))
     return name

@@ -21,6 +21,7 @@ QUESTION = re.compile(
     r"^.*\*\*(?:Before you (?:run|go on)|Predict)[^*]*\*\*.*(?:\n.+)*", re.MULTILINE
 )
 LABEL = re.compile(r"\*\*(?:Before you (?:run|go on)[^*]*|Predict:?)\*\*[:,]? *")
+LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 ROOM = "\n\n______________________________________________\n"
 NEW_PAGE = '<div style="break-after: page"></div>'
 DECK = """\
@@ -87,9 +88,10 @@ def section(notebook: NotebookNode, heading: str) -> list[NotebookNode]:
 
 
 def questions(cells: Sequence[NotebookNode]) -> list[str]:
-    """The paragraphs that ask for a prediction, without their label."""
+    """The paragraphs that ask for a prediction, without their label and without links."""
     sources = [cell.source for cell in cells if cell.cell_type == "markdown"]
-    return [LABEL.sub("", found) for source in sources for found in QUESTION.findall(source)]
+    found = [each for source in sources for each in QUESTION.findall(source)]
+    return [LABEL.sub("", LINK.sub(r"\1", each)) for each in found]
 
 
 def parts_of(session: dict, course: Course) -> Iterator[tuple[dict, list[NotebookNode]]]:

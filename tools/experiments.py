@@ -3,7 +3,7 @@
     python -m tools.experiments --data data/caltech101 my_photos --seconds 3600
 
 What is done is not done again, and what was cut off goes on; the results of all runs are written
-to `data/results/photos.json`, which the lessons read. Each run's executed lesson is saved next to it.
+to `data/results/photos.json`, which the lessons read. Each run's lesson is saved next to it.
 """
 
 import json

@@ -112,7 +112,6 @@ def lesson_page(name: str, notebook: NotebookNode, source: Path) -> NotebookNode
         if cell.cell_type == "code":
             fold(cell, before)
             add_sliders(cell, notebooks.FRAMES / name)
-            before = ""
         else:
             before = cell.source
             cell.source = relink(cell.source, notebooks.FOLDER, source)
@@ -124,12 +123,12 @@ def fold(cell: NotebookNode, before: str = "") -> None:
     """Hide what a reader should not see at once behind a line that opens it.
 
     That is a solution with its output, imports, and the output of a cell that the reader should
-    predict: one tagged `predict`, or one right below a text with a bold **Before you run ...**,
-    **Before you go on ...** or **Predict ...**.
+    predict: one tagged `predict`, or one below a text with a bold **Before you run ...**,
+    **Before you go on ...** or **Predict ...**, up to the next text.
 
     Args:
         cell: A code cell; its tags change.
-        before: The text right above it, "" if there is none.
+        before: The nearest text above it, "" if there is none.
     """
     solution = SOLUTION.match(cell.source)
     is_predicted = "predict" in tags(cell) or PREDICTION.search(before)

@@ -54,7 +54,7 @@ def test_the_hero_shows_gray_beside_color():
 
 def test_both_readmes_have_the_same_parts():
     counts = [page.read_text("utf-8").count("\n## ") for page in (README, README_ZH)]
-    assert counts == [8, 8]
+    assert counts[0] == 7 and counts[1] == 7
     for page in (README, README_ZH):
         text = page.read_text("utf-8")
         for part in ("badges", "lessons", "results"):
