@@ -1,4 +1,4 @@
-"""Something to play with: controls that redraw a figure, and stills for those who only read.
+"""Something to play with: controls that redraw a figure, and stills for readers.
 
     def draw(share, loss):
         figure, axes = plt.subplots()
@@ -8,8 +8,9 @@
     play(draw, share=slider(0.5, 1, 0.05, label="share of red"), loss=choice(["l1", "l2"]),
          stills=[{"share": 0.5}, {"share": 0.9}], alt="the loss of each guess")
 
-With COLORLIB_STATIC=1, or where no notebook runs, only the stills are drawn: committed notebooks
-hold no widgets. Works with ipywidgets 7.7 (Colab) and 8, which is imported when it is needed.
+With COLORLIB_STATIC=1, or outside of a notebook, only the stills are drawn, because committed
+notebooks contain no widgets; the frames of the website's sliders are written too if someone asks
+for them (see `frames`). Works with ipywidgets 7.7 (Colab) and 8, which is imported when needed.
 """
 
 import os
@@ -25,6 +26,7 @@ from PIL import Image
 
 from colorlib.photos import PhotoError
 from lessonkit.figures import encode, render, show
+from lessonkit.frames import record, record_pair
 
 Drawn = Figure | Image.Image | Any  # anything else is shown by its _repr_html_ or its text
 
@@ -78,11 +80,11 @@ def play(
         draw: Takes a value for each control by name; returns a matplotlib figure, a PIL picture,
             or anything that a notebook shows as HTML, such as a pandas table.
         alt: What there is to see; for the stills, the values are added.
-        stills: Values for each still picture; a control that is left out stands at its beginning.
+        stills: Values for each still picture; a control that is left out has its first value.
         **controls: Each named as `draw` names it.
 
     Raises:
-        ValueError: a still names no control, or there is no alternative text.
+        ValueError: a still names an unknown control, or there is no alternative text.
         Exception: whatever `draw` raises for a still, so that tests see it; live, it is shown
             under the controls.
     """
@@ -90,22 +92,35 @@ def play(
     if unknown or not alt.strip():
         raise ValueError(f"no control for {unknown}" if unknown else "give `alt`, a sentence")
     if is_static():
-        for still in stills:
-            values = {name: still.get(name, control.value) for name, control in controls.items()}
-            show_still(draw(**values), controls, values, alt)
+        show_stills(draw, alt, stills, controls, record(draw, controls, stills, alt))
     else:
         display(live(draw, controls))
 
 
-def show_still(drawn: Drawn, controls: dict[str, Control], values: dict, alt: str) -> None:
+def show_stills(
+    draw: Callable[..., Drawn],
+    alt: str,
+    stills: Sequence[dict],
+    controls: dict[str, Control],
+    number: str,
+) -> None:
+    """Show stills, each with its values above it; `number` tells the website whose they are."""
+    for still in stills:
+        values = {name: still.get(name, control.value) for name, control in controls.items()}
+        show_still(draw(**values), controls, values, alt, number)
+
+
+def show_still(
+    drawn: Drawn, controls: dict[str, Control], values: dict, alt: str, number: str = ""
+) -> None:
     """Show one still, its values above it and in its alternative text."""
     shown = {controls[name].label or name: value for name, value in values.items()}
     caption = ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}"
         for name, value in shown.items()
     )
     if caption:
-        display(Markdown(f"*{caption}*"))
+        display(Markdown(f"*{caption}*"), metadata={"frames": number} if number else None)
     if isinstance(drawn, Figure | Image.Image):
         show(drawn, f"{alt} ({caption})" if caption else alt)
     else:
@@ -118,7 +133,7 @@ def live(draw: Callable[..., Drawn], controls: dict[str, Control]) -> Any:
 
 
 def redrawing(draw: Callable[..., Drawn], inputs: dict[str, Any]) -> Any:
-    """Put widgets over a picture that is drawn anew whenever the value of one of them changes."""
+    """Put widgets over a picture that is drawn again whenever a value changes."""
     import ipywidgets
 
     picture, text = ipywidgets.Image(format="png"), ipywidgets.HTML()
@@ -194,7 +209,9 @@ def steps(
     """
     if is_static():
         chosen = [{"frame": number} for number in stills or (0, count - 1)]
-        play(draw_frame(draw), alt=alt, stills=chosen, frame=slider(0, count - 1, label=label))
+        own, controls = draw_frame(draw), {"frame": slider(0, count - 1, label=label)}
+        number = record(own, controls, chosen, alt, milliseconds)
+        show_stills(own, alt, chosen, controls, number)
     else:
         display(player(draw, count, label, milliseconds))
 
@@ -242,7 +259,11 @@ def before_after(
         return split_picture(*pair, line / 100)
 
     line = slider(0, 100, 1, round(at), label="line, % of the width")
-    play(draw, alt=alt, stills=[{"line": still} for still in stills] or [{}], line=line)
+    chosen = [{"line": still} for still in stills] or [{}]
+    if is_static():
+        show_stills(draw, alt, chosen, {"line": line}, record_pair(*pair, at, alt))
+    else:
+        display(live(draw, {"line": line}))
 
 
 def split_picture(before: Image.Image, after: Image.Image, line: float) -> Image.Image:

@@ -7,8 +7,8 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-project = html_title = "colorlib"
-copyright = "the authors of colorlib. Code: MIT. Text and figures: CC BY 4.0"
+project = html_title = "Color a photo: a course on conditional GANs"
+copyright = "the authors of the course. Code: MIT. Text and figures: CC BY 4.0"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["downloads"]
 
@@ -25,28 +25,21 @@ maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_math_renderer = "mathml"
-html_static_path = ["style.css"]
+html_static_path = ["style.css", "course.js"]
 html_css_files = ["style.css"]
 html_copy_source = False
 html_show_sphinx = False
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
-# Whoever has no mouse scrolls a box with the arrow keys, once it can have the focus.
-SCROLL = """
-const focusable = () => document.querySelectorAll(
-  "pre, .table-wrapper, div.math, .text_html").forEach(box => {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; });
-for (const event of ["load", "resize", "toggle"]) addEventListener(event, focusable, true);
-"""
+html_js_files = [("course.js", {"loading_method": "defer"})]
 
 
 def setup(app: Sphinx) -> None:
     """Tell Sphinx about formulas, pictures, docstrings and languages."""
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
     app.connect("doctree-read", describe_pictures)
-    app.connect("autodoc-process-docstring", mend_docstring, priority=400)  # before napoleon
-    app.add_js_file(None, body=SCROLL)
+    app.connect("autodoc-process-docstring", adapt_docstring, priority=400)  # before napoleon
     app.connect("html-page-context", name_language)
 
 
@@ -77,7 +70,7 @@ def describe_pictures(app: Sphinx, page: document) -> None:
             picture["alt"] = " ".join(plain[0].astext().split()) if plain else ""
 
 
-def mend_docstring(app: Sphinx, *args: object) -> None:
+def adapt_docstring(app: Sphinx, *args: object) -> None:
     """Bring a docstring into the form that napoleon and docutils take.
 
     An indented block keeps its lines, |x| is no substitution, and each result that a function
@@ -98,6 +91,6 @@ def mend_docstring(app: Sphinx, *args: object) -> None:
 
 
 def name_language(app: Sphinx, name: str, template: str, context: dict, page: document) -> None:
-    """Tell browsers that the Chinese page is Chinese."""
-    if name == "chinese":
+    """Tell browsers which pages are Chinese."""
+    if name in ("chinese", "tutorial_zh"):
         context["language"] = "zh-Hans"

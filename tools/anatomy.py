@@ -1,6 +1,6 @@
 """The anatomy of a lesson, as rules: each finds faults in a notebook and says what is wrong.
 
-tests/test_notebooks.py applies them to every notebook; a writer asks for them by
+tests/tools/test_notebooks.py applies them to every notebook; a writer asks for them by
 
     python -m tools.notebooks check 01_color_spaces
 """
@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 from tools.notebooks import (
     BADGE,
+    NO_BADGE,
     REPOSITORY,
     SETUP,
     code_cells,
@@ -25,7 +26,8 @@ from tools.notebooks import (
 )
 
 LARGEST = 1_000_000  # bytes of a notebook
-CELLS = range(40, 71)
+CELLS = range(20, 56)
+MOST_WORDS = 3800  # of Markdown, without the Chinese summary and the teacher's cell
 LONGEST_MEDIAN = 8  # lines of a code cell
 EXERCISE = re.compile(r"^### Exercise (\d+) · (●○○|●●○|●●●) · \d+ min · \S", re.MULTILINE)
 CHECK = re.compile(r"checks\.(\w+)\(.+\)$")
@@ -40,15 +42,25 @@ def faults(name: str, notebook: NotebookNode, is_finished: bool = True) -> list[
     Args:
         name: Its name, such as 01_color_spaces.
         notebook: The notebook with its outputs.
-        is_finished: Whether to ask for the whole anatomy, not only for what any notebook that is
-            committed must keep: fresh outputs, no errors, no noise, a small file.
+        is_finished: Whether the lesson must also keep the limits on words and cells.
 
     Returns:
         A sentence for each fault.
     """
-    rules = [*OUTPUT_RULES, *(LESSON_RULES if is_finished else [])]
+    rules = [*OUTPUT_RULES, *LESSON_RULES, *(LENGTH_RULES if is_finished else [])]
     found = [fault for rule in rules for fault in rule(notebook)]
-    return found + (list(_opening(name, notebook)) if is_finished else [])
+    return found + list(_opening(name, notebook))
+
+
+def words(notebook: NotebookNode) -> int:
+    """Count the words of a lesson that a learner reads: its Markdown, code and addresses left out.
+
+    The Chinese summary and the teacher's cell do not count.
+    """
+    own = [c.source for c in notebook.cells if c.cell_type == "markdown" and not tags(c)]
+    text = re.sub(r"^\*\*中文\*\*.*?(?=^\*\*Key terms)", "", "\n".join(own), flags=re.M | re.S)
+    text = re.sub(r"```.*?```|\$\$.*?\$\$|\]\([^)]*\)", " ", text, flags=re.DOTALL)
+    return len(re.findall(r"\b[^\W\d_][\w'’-]*", text))
 
 
 # --- what any committed notebook keeps ---
@@ -69,9 +81,9 @@ def _clean(notebook: NotebookNode) -> Iterator[str]:
         yield f"larger than {LARGEST:,} bytes: fewer or smaller pictures"
     for cell, output in _outputs(notebook):
         if output.output_type == "error":
-            yield f"an error stands in the outputs of: {_start(cell)}"
+            yield f"the outputs contain an error: {_start(cell)}"
         if output.get("name") == "stderr":
-            yield f"a warning stands in the outputs of: {_start(cell)}: {output.text[:80]!r}"
+            yield f"the outputs contain a warning: {_start(cell)}: {output.text[:80]!r}"
 
 
 def _portable(notebook: NotebookNode) -> Iterator[str]:
@@ -101,8 +113,9 @@ def _opening(name: str, notebook: NotebookNode) -> Iterator[str]:
         return
     if lesson.number != name[:2]:
         yield f"the title says lesson {lesson.number}"
-    if BADGE.format(repository=REPOSITORY, name=name) not in first:
-        yield "no Colab badge of this lesson in the first cell"
+    badges = BADGE.format(repository=REPOSITORY, name=name), NO_BADGE
+    if not any(badge in first for badge in badges):
+        yield f"neither the Colab badge of this lesson nor {NO_BADGE} in the first cell"
     objectives = re.search(r"\*\*You will be able to\*\*\n\n((?:- .+\n(?:  .+\n)*)+)", first)
     if not objectives or not 3 <= len(re.findall("^- ", objectives[1], re.MULTILINE)) <= 5:
         yield "no **You will be able to** with 3 to 5 points in the first cell"
@@ -155,8 +168,6 @@ def _beginning(notebook: NotebookNode) -> Iterator[str]:
 
 
 def _sizes(notebook: NotebookNode) -> Iterator[str]:
-    if len(notebook.cells) not in CELLS:
-        yield f"{len(notebook.cells)} cells; {CELLS[0]} to {CELLS[-1]} are wanted"
     middle = median(len(cell.source.splitlines()) for cell in code_cells(notebook))
     if middle > LONGEST_MEDIAN:
         yield f"the median code cell has {middle} lines; at most {LONGEST_MEDIAN} are wanted"
@@ -197,8 +208,16 @@ def _learners_copy(notebook: NotebookNode) -> Iterator[str]:
                 yield f"an exercise's {sorted(needed)} is used later: {_start(cell)}"
 
 
+def _length(notebook: NotebookNode) -> Iterator[str]:
+    if len(notebook.cells) not in CELLS:
+        yield f"{len(notebook.cells)} cells; {CELLS[0]} to {CELLS[-1]} are wanted"
+    if words(notebook) > MOST_WORDS:
+        yield f"{words(notebook):,} words; at most {MOST_WORDS:,} are wanted"
+
+
 OUTPUT_RULES = [_fresh, _clean, _portable]
 LESSON_RULES = [_figures, _sections, _beginning, _sizes, _exercises, _learners_copy]
+LENGTH_RULES = [_length]
 
 
 def _names(cell: NotebookNode, context: type) -> set[str]:

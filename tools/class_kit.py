@@ -1,28 +1,26 @@
-"""Build the class kit: all that a teacher needs, from the same notebooks that the class works with.
+"""Build the class kit: everything a teacher needs, from the notebooks that the class works with.
 
     make class
 
-Minutes, questions, exercises, solutions and key terms are read off the notebooks. What is written
-for teachers alone stands in `class_texts/`: the guide and the project as pages; the plan of six
-sessions, the quiz, results on paper and the glossary's meanings as data, since they are compared
-with the notebooks or printed twice.
+Minutes, questions, figures, exercises, solutions and key terms come from the notebooks. Texts for
+teachers are in `class_texts/`: the guide and the projects as pages; the plan of six sessions, the
+quiz, results on paper, terms and meanings as data, because they are compared with the notebooks or
+printed twice.
 """
 
-import html
-import random
 import re
 import tomllib
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from docutils.utils.math.latex2mathml import tex2mathml
-from nbconvert.filters import markdown2html
 from nbformat import NotebookNode
-from pygments.formatters import HtmlFormatter
 
 from tools import ROOT
-from tools.notebooks import Lesson, described, read, table, tags, without_solutions, write
+from tools.class_pages import page
+from tools.class_quiz import quiz_key, quiz_sheet
+from tools.class_slides import deck, pictures, prediction_sheets, run_sheets
+from tools.notebooks import Lesson, described, read, tags, without_solutions, write
 
 KIT = ROOT / "build" / "class"
 TEXTS = Path(__file__).with_name("class_texts")
@@ -33,41 +31,7 @@ CARD = re.compile(
 )
 # "JS 散度" and "U 形网络": one or two capitals may belong to the Chinese term
 TERM = re.compile(r"(.+?) ((?:[A-Z]{1,2} )?[\u4e00-\u9fff].*)")
-FORMULA = re.compile(  # not in code
-    r"```.*?```|`[^`\n]+`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL
-)
-HEADING = re.compile(r'<h([23]) id="([^"]+)">(.+?)<a class="anchor-link"')
-LETTERS = "ABCD"
-PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-{code_style}
-body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; }}
-h1, h2, h3 {{ line-height: 1.2; break-after: avoid; }}
-h2 {{ margin-top: 2.5rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ border: 1px solid #999; padding: 0.3rem 0.5rem; text-align: left; vertical-align: top; }}
-pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 0.5rem; }}
-tr, pre, li {{ break-inside: avoid; }}
-a {{ color: #0b5394; }}
-.anchor-link {{ display: none; }}
-.contents {{ columns: 2; }}
-.level3 {{ margin-left: 1.5rem; }}
-img {{ max-width: 100%; }}
-p:has(+ p > img) {{ break-after: avoid; }}
-@media print {{ body {{ margin: 0; max-width: none; font-size: 11pt; }} }}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+CASE_FILES = "## Eight case files"  # heading of the section of lesson 07 that the kit prints
 Course = list[tuple[Lesson, NotebookNode]]
 
 
@@ -85,20 +49,31 @@ class Exercise(NamedTuple):
 def build(out: Path = KIT) -> None:
     """Write the kit, each text as Markdown and as a page to print, and the learners' copies."""
     course = [(lesson, read(lesson.name)) for lesson in described()]
-    quiz = load("quiz")["question"]
+    quiz, sessions = load("quiz")["question"], load("plan")["session"]
     texts = {
         "teachers_guide": guide(course),
+        "run_sheets": run_sheets(sessions),
+        "predictions": prediction_sheets(sessions, course),
         "answers": answers(course),
         "case_files": case_files(course),
         "quiz_key": quiz_key(quiz),
         "quiz_before": quiz_sheet(quiz, "before"),
         "quiz_after": quiz_sheet(quiz, "after"),
         "project": (TEXTS / "project.md").read_text("utf-8"),
+        "sample_project": (TEXTS / "sample_project.md").read_text("utf-8"),
         "glossary": glossary(course),
     }
     out.mkdir(parents=True, exist_ok=True)
     for lesson, notebook in course:
         write(without_solutions(notebook), out / "notebooks" / f"{lesson.name}.ipynb")
+    for folder in ("figures", "slides"):
+        (out / folder).mkdir(exist_ok=True)
+    for lesson, notebook in course:
+        for number, (picture, _) in enumerate(pictures(notebook.cells), start=1):
+            (out / "figures" / f"{lesson.number}-{number:02}.png").write_bytes(picture)
+    for number, session in enumerate(sessions, start=1):
+        made = deck(f"Session {number} · {session['title']}", session, course)
+        (out / "slides" / f"session_{number}.html").write_text(made, "utf-8")
     for name, text in texts.items():
         (out / f"{name}.md").write_text(text, "utf-8")
         (out / f"{name}.html").write_text(page(text), "utf-8")
@@ -108,34 +83,6 @@ def build(out: Path = KIT) -> None:
 def load(name: str) -> dict:
     """Read a text that is kept as data: "plan", "quiz", "on_paper" or "meanings"."""
     return tomllib.loads((TEXTS / f"{name}.toml").read_text("utf-8"))
-
-
-def page(text: str) -> str:
-    """Make a web page of Markdown, which needs no other file and no network."""
-    title = html.escape(text.partition("\n")[0].removeprefix("# "))
-    style = HtmlFormatter().get_style_defs(".highlight")
-    body = with_contents(markdown2html(FORMULA.sub(mathml, text)))
-    return PAGE.format(title=title, code_style=style, body=body)
-
-
-def with_contents(body: str) -> str:
-    """Put links to a long page's headings under its title; exercises are left out."""
-    headings = [found for found in HEADING.findall(body) if not found[2].startswith("Exercise ")]
-    if len(headings) < 8:
-        return body
-    lines = "\n".join(
-        f'<div class="level{level}"><a href="#{where}">{heading}</a></div>'
-        for level, where, heading in headings
-    )
-    return body.replace("</h1>", f'</h1><nav class="contents">\n{lines}\n</nav>', 1)
-
-
-def mathml(found: re.Match) -> str:
-    """Write a formula as MathML, which browsers show without a script; leave code as it is."""
-    latex = found["block"] or found["inline"]
-    if not latex:
-        return found[0]
-    return " ".join(tex2mathml(latex, as_block=bool(found["block"])).split())
 
 
 def relink(text: str) -> str:
@@ -198,7 +145,7 @@ def guide(course: Course) -> str:
     """The teacher's guide: the page in class_texts, with table, plan and notes filled in."""
     text = (TEXTS / "guide.md").read_text("utf-8")
     parts = {
-        "table": table(),
+        "table": table(course),
         "plan": "\n\n".join(
             session_page(number, session, course)
             for number, session in enumerate(load("plan")["session"], start=1)
@@ -210,8 +157,19 @@ def guide(course: Course) -> str:
     return relink(text)
 
 
+def table(course: Course) -> str:
+    """The lessons with their questions and minutes."""
+    heads = "| lesson | the question it answers | reading | exercises | runs in |"
+    lines = [heads, "|---|---|---|---|---|"]
+    for lesson, _ in course:
+        minutes = f"{lesson.reading} min | {lesson.exercises} min | {lesson.run_time}"
+        link = f"[{lesson.number} · {lesson.title}](notebooks/{lesson.name}.ipynb)"
+        lines.append(f"| {link} | {lesson.question} | {minutes} |")
+    return "\n".join(lines)
+
+
 def session_page(number: int, session: dict, course: Course) -> str:
-    """One session: goal, preparation, 45 minutes, homework, and what to do with more or less."""
+    """One session: goal, preparation, 45 minutes, homework, and how to fit it in."""
     lessons = {lesson.number: (lesson, notebook) for lesson, notebook in course}
     rows, begin, laptops = ["| minutes | lesson | how | what |", "|---|---|---|---|"], 0, []
     for step in session["step"]:
@@ -233,13 +191,13 @@ def session_page(number: int, session: dict, course: Course) -> str:
         [
             f"### Session {number} · {session['title']}",
             f"**At its end** learners can {session['goal']}.",
-            f"**Laptops:** {'one a pair: ' + '; '.join(laptops) if laptops else 'none'}.",
+            f"**Laptops:** {'one per pair: ' + '; '.join(laptops) if laptops else 'none'}.",
             "**Prepare**\n\n" + "\n".join(f"- {line}" for line in session["prepare"]),
             "\n".join(rows),
             f"**To close:** {session['question']} *A good answer:* {session['answer']}",
             f"**At home** ({sum(minutes for minutes, _ in home)} min)\n\n"
             + "\n".join(line for _, line in home),
-            f"**Short of time:** {session['short']} **The class is quick:** {session['quick']}",
+            f"**Short of time?** {session['short']} **Quick class?** {session['quick']}",
         ]
     )
 
@@ -300,21 +258,27 @@ def answers(course: Course) -> str:
 def case_files(course: Course) -> str:
     """The recorded runs of lesson 07, to print: its section up to the exercise, with pictures."""
     [cells] = [notebook.cells for lesson, notebook in course if lesson.number == "07"]
-    begin = next(i for i, each in enumerate(cells) if each.source.startswith("## Eight case files"))
+    starts = [i for i, each in enumerate(cells) if each.source.startswith(CASE_FILES)]
+    if not starts:
+        raise ValueError(f"lesson 07 has no section {CASE_FILES!r}, which the kit prints")
+    begin = starts[0]
     parts = ["# Case files", "From lesson 07, to print."]
     for cell in cells[begin:]:
         if CARD.search(cell.source):
             break
         if cell.cell_type == "markdown":
             parts.append(cell.source)
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if picture := data.get("image/png"):
-                alt = output.metadata["image/png"]["alt"]
-                parts.append(f"![{alt}](data:image/png;base64,{''.join(picture.split())})")
-            else:
-                parts.append(data.get("text/markdown") or data.get("text/html", ""))
+        parts += [printed(output) for output in cell.get("outputs", [])]
     return relink("\n\n".join(parts)) + "\n"
+
+
+def printed(output: NotebookNode) -> str:
+    """An output as Markdown: a picture with its text, or what a notebook shows."""
+    data = output.get("data", {})
+    for kind in (kind for kind in data if kind.startswith("image/")):
+        alt = output.metadata[kind]["alt"]
+        return f"![{alt}](data:{kind};base64,{''.join(data[kind].split())})"
+    return data.get("text/markdown") or data.get("text/html", "")
 
 
 def glossary(course: Course) -> str:
@@ -324,6 +288,10 @@ def glossary(course: Course) -> str:
     for lesson, notebook in course:
         for english, chinese in key_terms(notebook):
             merged[english][chinese].append(lesson.number)
+    added = [term for term in load("terms")["term"] if "glossary" in term]
+    for term in added:
+        merged.setdefault(term["english"], {term["chinese"]: []})
+    meanings = {term["english"]: term["glossary"] for term in added} | meanings
     lines = ["# Glossary", "", "| English | 中文 | what it is | lesson |", "|---|---|---|---|"]
     for english in sorted(merged, key=str.casefold):
         where = sorted(set().union(*merged[english].values()))
@@ -331,53 +299,6 @@ def glossary(course: Course) -> str:
         meaning = meanings.get(english, "").replace("*", r"\*")
         lines.append(f"| {both} | {meaning} | {', '.join(where)} |")
     return "\n".join(lines) + "\n"
-
-
-# --- the quiz ---
-
-
-def options(question: dict, when: str) -> list[tuple[str, str]]:
-    """A question's options in the order of one sheet: (text, misconception; "" for the right one).
-
-    The right one stands where `places` says; the others are mixed, always in the same way.
-    """
-    mixed = [*map(tuple, question["wrong"])]
-    random.Random(f"{when}: {question['text']}").shuffle(mixed)
-    place = question["places"][("before", "after").index(when)]
-    mixed.insert(LETTERS.index(place), (question["right"], ""))
-    return mixed
-
-
-def quiz_sheet(quiz: list[dict], when: str) -> str:
-    """The sheet for learners; `when` is "before" or "after"."""
-    lines = [
-        f"# Quiz · {when} the course",
-        "Name: ______________________ Date: ______________",
-        "One answer to each question. It is not marked. If you do not know, say so: that helps.",
-    ]
-    for number, question in enumerate(quiz, start=1):
-        lines.append(f"**{number}.** {question['text']}")
-        mixed = options(question, when)
-        choices = [f"☐ {letter}. {text}" for letter, (text, _) in zip(LETTERS, mixed)]
-        lines.append("  \n".join([*choices, "☐ I do not know yet."]))
-    return "\n\n".join(lines) + "\n"
-
-
-def quiz_key(quiz: list[dict]) -> str:
-    """The teacher's key: right answers of both sheets, and what each wrong one stands for."""
-    parts = ["# Quiz · key", "For teachers. The two sheets have their options in different orders."]
-    for number, question in enumerate(quiz, start=1):
-        letters = {
-            when: {text: letter for letter, (text, _) in zip(LETTERS, options(question, when))}
-            for when in ("before", "after")
-        }
-        rows = ["| before | after | option | what it stands for |", "|---|---|---|---|"]
-        for text, means in [(question["right"], "**right**"), *question["wrong"]]:
-            row = f"| {letters['before'][text]} | {letters['after'][text]} | {text} | {means} |"
-            rows.append(row)
-        parts += [f"**{number}.** {question['text']}", "\n".join(rows)]
-        parts.append(f"Take up again: lesson {question['lesson']}.")
-    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

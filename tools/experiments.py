@@ -3,7 +3,7 @@
     python -m tools.experiments --data data/caltech101 my_photos --seconds 3600
 
 What is done is not done again, and what was cut off goes on; the results of all runs are written
-to `data/results/photos.json`, which the lessons read. Each run's executed lesson lies beside it.
+to `data/results/photos.json`, which the lessons read. Each run's lesson is saved next to it.
 """
 
 import json
@@ -29,7 +29,7 @@ class Experiments:
     data: tuple[Path, ...] = (ROOT / "data" / "caltech101",)
     """Folders of photos; `colorlib download` fetches the first."""
     recipes: tuple[str, ...] = ("l1", "pix2pix", "warm", "tutorial")
-    """Which recipes; l1 is trained in any case, for it is the rival."""
+    """Which recipes; l1 is always trained, because it is the rival."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Which seeds."""
     size: int = 128

@@ -6,19 +6,22 @@
 
 The executed notebooks in `notebooks/` are the one source of the course: `execute` writes one only
 when every cell of it has passed, stamps it with a hash of its code, and puts the measured run time
-into its first cell and into the READMEs. The rules that a lesson keeps stand in `anatomy.py`.
+into its first cell. It also writes the frames of the website's sliders into site/frames/ and
+renews the tables of lessons in the READMEs. The rules for lessons are in `anatomy.py`.
 """
 
 import hashlib
 import json
 import os
 import re
+import shutil
 import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
 import nbformat
@@ -27,13 +30,16 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from colorlib.runs import atomic_write
+from lessonkit.frames import SECONDS
 from tools import ROOT, put_between
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 REPOSITORY = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")  # owner/name
 FOLDER = ROOT / "notebooks"
+FRAMES = ROOT / "site" / "frames"  # of the website's sliders, a folder per lesson
 STUDENT = ROOT / "build" / "student"
 README, README_ZH = ROOT / "README.md", ROOT / "README.zh.md"
+BUILDS = ROOT / "tools" / "lessons.toml"
 LONGEST_CELL = 1800  # seconds
 
 SETUP = """\
@@ -50,6 +56,9 @@ BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     "(https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb)"
 )
+UNPUBLISHED = "OWNER/colorlib"  # before the first `make publish`: a badge would lead nowhere
+NO_BADGE = "<!-- Open in Colab -->"  # keeps the badge's place until there is an address
+BADGE_LINE = re.compile(r"^(\[!\[Open in Colab\].*|<!-- Open in Colab -->)$", re.MULTILINE)
 RUN_TIME = re.compile(r"(<!-- run time -->).*?(<!-- /run time -->)")
 BAR = re.compile(r"\r|\d+%\|")  # a progress bar, written as text
 
@@ -154,16 +163,31 @@ def execute(
     """
     for name in chosen or names():
         notebook = read(name)
-        seconds = run(notebook, FOLDER, profile)
-        print(f"{name}: {seconds:.0f} s")
-        if profile == "laptop":
+        if profile == "ci":
+            print(f"{name}: {run(notebook, FOLDER, profile):.0f} s")
+            continue
+        with TemporaryDirectory() as frames:
+            seconds = run(notebook, FOLDER, profile, frames=frames) - seconds_of_frames(frames)
+            print(f"{name}: {seconds:.0f} s")
             clean(notebook)
             stamp(notebook, name, seconds)
             write(notebook, FOLDER / f"{name}.ipynb")
-            renew_table()
+            shutil.rmtree(FRAMES / name, ignore_errors=True)
+            shutil.copytree(frames, FRAMES / name)
+        renew_table()
 
 
-def run(notebook: NotebookNode, folder: Path, profile: str, strict: bool = True) -> float:
+def seconds_of_frames(folder: str) -> float:
+    """How long the drawing of frames took; the file that says so is removed."""
+    path = Path(folder) / SECONDS
+    seconds = path.read_text().split() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return sum(map(float, seconds))
+
+
+def run(
+    notebook: NotebookNode, folder: Path, profile: str, strict: bool = True, frames: str = ""
+) -> float:
     """Execute a notebook in memory, with stills for widgets, and return the seconds it took.
 
     Args:
@@ -171,6 +195,7 @@ def run(notebook: NotebookNode, folder: Path, profile: str, strict: bool = True)
         folder: The working directory.
         profile: "ci", "laptop" or "full".
         strict: Whether a wrong answer to an exercise stops the run, as it should for solutions.
+        frames: A folder for the frames of the website's sliders; "" for none.
     """
     client = NotebookClient(
         notebook,
@@ -185,6 +210,7 @@ def run(notebook: NotebookNode, folder: Path, profile: str, strict: bool = True)
         "COLORLIB_PROFILE": profile,
         "COLORLIB_STATIC": "1",
         "COLORLIB_STRICT": "1" if strict else "",
+        "COLORLIB_FRAMES": frames,
         "JUPYTER_PREFER_ENV_PATH": "1",
         # this colorlib, also where another one, or none, is installed
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -251,7 +277,8 @@ def readdress(notebook: NotebookNode, name: str, repository: str = REPOSITORY) -
             cell.source = SETUP.format(repository=repository)
     badge = BADGE.format(repository=repository, name=name)
     first = notebook.cells[0]
-    first.source = re.sub(r"^\[!\[Open in Colab\].*$", badge, first.source, flags=re.MULTILINE)
+    shown = NO_BADGE if repository == UNPUBLISHED else badge
+    first.source = BADGE_LINE.sub(shown, first.source)
 
 
 def in_words(seconds: float) -> str:
@@ -279,30 +306,30 @@ def described() -> list[Lesson]:
 
 
 def table() -> str:
-    """Make the README's table of lessons from their first cells."""
-    lines = [
-        "| lesson | the question it answers | reading | exercises | runs in |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| [{lesson.number} · {lesson.title}](notebooks/{lesson.name}.ipynb) | {lesson.question} "
-        f"| {lesson.reading} min | {lesson.exercises} min | {lesson.run_time} |"
-        for lesson in described()
-    ]
-    return "\n".join(lines)
+    """Make the README's table of lessons: title, what you build, minutes."""
+    heads = "| lesson | what you build | minutes |"
+    return table_of(heads, "**all lessons**", "about {hours} hours", language=0)
 
 
 def table_zh() -> str:
     """The same for the Chinese README."""
-    lines = ["| 课 | 这一课回答的问题 | 阅读 | 练习 | 运行 |", "|---|---|---|---|---|"]
+    return table_of("| 课 | 你会做出什么 | 分钟 |", "**全部课程**", "约 {hours} 小时", language=1)
+
+
+def table_of(heads: str, total: str, hours: str, language: int) -> str:
+    """Make a table of lessons, their minutes added up in the last row.
+
+    What a learner builds is in lessons.toml; a lesson that is missing there shows its question.
+    """
+    builds = tomllib.loads(BUILDS.read_text("utf-8"))
+    lines, minutes = [heads, "|---|---|---|"], 0
     for lesson in described():
-        run_time = lesson.run_time.replace("about", "约").replace("min", "分钟")
-        lines.append(
-            f"| [{lesson.number} · {lesson.title}](notebooks/{lesson.name}.ipynb) "
-            f"| {lesson.question_zh} | {lesson.reading} 分钟 | {lesson.exercises} 分钟 "
-            f"| {run_time.replace(' s', ' 秒')} |"
-        )
-    return "\n".join(lines)
+        question = (lesson.question, lesson.question_zh)[language]
+        what = builds[lesson.number][language] if lesson.number in builds else question
+        link = f"[{lesson.number} · {lesson.title}](notebooks/{lesson.name}.ipynb)"
+        lines.append(f"| {link} | {what} | {lesson.reading + lesson.exercises} |")
+        minutes += lesson.reading + lesson.exercises
+    return "\n".join([*lines, f"| {total} | | {hours.format(hours=round(minutes / 60))} |"])
 
 
 # --- the learners' copies ---
@@ -331,7 +358,7 @@ def without_solutions(notebook: NotebookNode) -> NotebookNode:
         cell.metadata["tags"] = [tag for tag in tags(cell) if tag != "nbval-check-output"]
     copy.metadata.pop("colorlib", None)
     first = copy.cells[0]  # its badge would open the lesson with the solutions
-    first.source = re.sub(r"^\[!\[Open in Colab\].*\n+", "", first.source, flags=re.MULTILINE)
+    first.source = re.sub(BADGE_LINE.pattern + r"\n+", "", first.source, flags=re.MULTILINE)
     return copy
 
 

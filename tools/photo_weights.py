@@ -103,7 +103,7 @@ class PhotoWeights:
     """Where decoded photos are kept."""
     out: Path = ROOT / "data"
     """The folder for weights/photos.*, results/photo_weights.* and splits/photos.txt."""
-    readme: Path = ROOT / "README.md"
+    readme: Path = ROOT / "site" / "pages" / "results.md"
     """The page whose table is renewed."""
 
     def run(self) -> None:

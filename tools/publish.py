@@ -14,9 +14,8 @@ from pathlib import Path
 
 from colorlib.runs import atomic_write
 from tools import ROOT, put_between
-from tools.notebooks import BADGE, REPOSITORY, read, readdress, write
+from tools.notebooks import BADGE, REPOSITORY, UNPUBLISHED, read, readdress, write
 
-UNPUBLISHED = "OWNER/colorlib"  # before the first `make publish`: no badge would find anything
 OWNER = r"(?=[^/]{1,39}/)[A-Za-z0-9]+(-[A-Za-z0-9]+)*"  # GitHub's rules for the names
 NAME = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}(?<!\.git)"
 PAGES = ("README.md", "README.zh.md", "CONTRIBUTING.md", "CITATION.cff")
@@ -63,7 +62,7 @@ def badges(repository: str) -> str:
     lines = [
         f"[![tests]({workflow}/badge.svg)]({workflow})",
         BADGE.format(repository=repository, name="00_color_a_photo"),
-        f"[web pages]({pages})",
+        f"[Read it online]({pages})",
     ]
     return "\n".join(lines)
 

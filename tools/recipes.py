@@ -2,7 +2,7 @@
 
     python -m tools.recipes
 
-trains what is not there yet, writes `data/results/`, and puts the table into README.md.
+trains what is missing, writes `data/results/`, and puts the table into site/pages/results.md.
 """
 
 import json
@@ -41,7 +41,7 @@ VALIDATION_SEED = 2_000_000  # of scenes that are neither trained nor tested on
 
 @dataclass
 class Matrix:
-    """Train every recipe on three seeds and write the table. What is done is not done again."""
+    """Train every recipe on three seeds and write the table. Finished runs are not repeated."""
 
     recipes: tuple[str, ...] = tuple(RECIPES)
     """Which recipes."""
@@ -52,12 +52,12 @@ class Matrix:
     seconds: float = 96.0
     """How long each run trains."""
     runs: Path = ROOT / "runs" / "recipes"
-    """Where the runs' folders lie."""
+    """The folder of the runs."""
     out: Path = ROOT / "data" / "results"
     """The folder to write to: scenes.json, scenes.png, recipes.png, scenes/, brown.json."""
     weights: Path = ROOT / "data" / "weights"
     """The folder for the weights that the course ships."""
-    readme: Path = ROOT / "README.md"
+    page: Path = ROOT / "site" / "pages" / "results.md"
     """The page whose table is renewed."""
 
     def run(self) -> None:
@@ -77,7 +77,7 @@ class Matrix:
             "runs": results,
         }
         write_json(self.out / "scenes.json", table)
-        put_between(self.readme, "recipes", f"{conditions(table)}\n\n{recipes_table(table)}")
+        put_between(self.page, "recipes", f"{conditions(table)}\n\n{recipes_table(table)}")
         self.record_brown(data)
         self.ship(table)
 

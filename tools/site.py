@@ -1,34 +1,42 @@
-"""Build the course's web pages from the committed notebooks, without executing them.
+"""Build the course's website from the committed notebooks, without executing them.
 
     python -m tools.site
 
 Sphinx and myst-nb do the work, offline, configured in site/conf.py; `make site` installs them.
 `prepare` writes what they read into build/site-source/, `build` makes the pages in build/site/, and
-`faults` looks through these for what would trouble a reader: dead links, pictures without words,
-calls to other servers.
+`site_faults` looks through these pages.
 """
 
+import importlib
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from nbformat import NotebookNode
 
 import colorlib
 from tools import ROOT, notebooks
-from tools.notebooks import REPOSITORY, names, read, tags, write
+from tools.notebooks import BADGE_LINE, REPOSITORY, UNPUBLISHED, names, read, tags, write
+from tools.site_faults import faults
+from tools.sliders import add_sliders
 
 SOURCE = ROOT / "build" / "site-source"
 SITE = ROOT / "build" / "site"
 CONFIGURATION = ROOT / "site"
-ONLINE = f"https://github.com/{REPOSITORY}/blob/main"  # of files that are no page
-PAGES = {"README.md": "index.md", "README.zh.md": "chinese.md"}
+ONLINE = f"https://github.com/{REPOSITORY}/blob/main"  # of files that have no page
+PAGES = {  # file -> page; those of site/pages keep their names
+    "README.md": "index.md",
+    "README.zh.md": "chinese.md",
+    "data/README.md": "data.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
+ABOUT = ("install", "results", "reliability", "files", "data", "references", "contributing")
+CHINESE_PAGES = ("chinese", "tutorial_zh")
 PICTURES = (".png", ".jpg", ".svg")
 
 CONTENTS = """
@@ -48,18 +56,20 @@ MODULE = """\
    :member-order: bysource
 """
 # What Sphinx, furo and myst-nb write against the rules of screen readers, and how it should be.
-MENDS = {
+FIXES = {
     r'<p class="caption" role="heading"': r'\g<0> aria-level="2"',
     r'<summary aria-label="Toggle hidden content">': "<summary>",
     r'<dd>(<em class="sig-param">.*</em>,)</dd>': r"<li>\1</li>",  # no terms: a list
     r"<dl>(?=\s*<li>)": "<ul>",
     r"(</li>\s*)</dl>": r"\1</ul>",
 }
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s]+)\)")
 BADGE = re.compile(r"^\[!\[Open in Colab\]\(.*?\)\]\((.*)\)$", re.MULTILINE)
+BADGES = re.compile(r"<!-- badges -->.*?<!-- /badges -->\n*", re.DOTALL)
 CHINESE_PART = re.compile(r"^\*\*中文\*\*.*?(?=^\*\*Key terms\*\*)", re.MULTILINE | re.DOTALL)
 CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 SOLUTION = re.compile(r"\A# @title (.+)\n")
+PREDICTION = re.compile(r"\*\*(?:Before you (?:run|go on)|Predict)\b")
 
 
 def main() -> None:
@@ -74,41 +84,54 @@ def main() -> None:
     raise SystemExit(bool(found))
 
 
-# --- what Sphinx reads ---
+# --- lessons ---
 
 
 def prepare(source: Path) -> None:
-    """Write what Sphinx reads: the lessons, the README in two parts, a page for each module."""
+    """Write what Sphinx reads: lessons, pages, and a page for each module of the package."""
     shutil.rmtree(source, ignore_errors=True)
     for folder in ("downloads", "images", "modules"):
         (source / folder).mkdir(parents=True)
     for name in names():
         write(lesson_page(name, read(name), source), source / f"{name}.ipynb")
         shutil.copy(notebooks.FOLDER / f"{name}.ipynb", source / "downloads")
-    modules = re.findall(r"^    (\w+)  +\S", colorlib.__doc__, re.MULTILINE)
+    modules = dict(re.findall(r"^    (\w+)  +(\S.*)", colorlib.__doc__, re.MULTILINE))
     for name in (f"colorlib.{module}" for module in modules):
         page = MODULE.format(name=name, line="=" * len(name))
         (source / "modules" / f"{name}.rst").write_text(page, "utf-8")
-    for name, page in readme_pages(source, modules).items():
+    for name, page in pages(source, modules).items():
         (source / name).write_text(page, "utf-8")
 
 
 def lesson_page(name: str, notebook: NotebookNode, source: Path) -> NotebookNode:
-    """Make a lesson into a page: solutions and imports folded, links to pages of the site."""
+    """Make a lesson into a page: sliders, folded cells, links to pages of the site."""
     page = deepcopy(notebook)
     page.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # knows %pip
+    before = ""
     for cell in page.cells:
         if cell.cell_type == "code":
-            fold(cell)
+            fold(cell, before)
+            add_sliders(cell, notebooks.FRAMES / name)
         else:
+            before = cell.source
             cell.source = relink(cell.source, notebooks.FOLDER, source)
     page.cells[0].source = opening(name, page.cells[0].source)
     return page
 
 
-def fold(cell: NotebookNode) -> None:
-    """Hide a solution with its output, or what a reader skips, behind a line to open it by."""
+def fold(cell: NotebookNode, before: str = "") -> None:
+    """Hide what a reader should not see at once behind a line that opens it.
+
+    That is a solution with its output, imports, and the output of a cell that the reader should
+    predict: one tagged `predict`, or one below a text with a bold **Before you run ...**,
+    **Before you go on ...** or **Predict ...**, up to the next text.
+
+    Args:
+        cell: A code cell; its tags change.
+        before: The nearest text above it, "" if there is none.
+    """
     solution = SOLUTION.match(cell.source)
+    is_predicted = "predict" in tags(cell) or PREDICTION.search(before)
     if "solution" in tags(cell) and solution:
         hidden, label = "hide-cell", solution[1]
         cell.source = cell.source[solution.end() :]
@@ -116,6 +139,8 @@ def fold(cell: NotebookNode) -> None:
         hidden, label = "hide-input", "Set-up on Colab"
     elif "begin(seed=" in cell.source:
         hidden, label = "hide-input", "Imports"
+    elif is_predicted and cell.outputs and "exercise" not in tags(cell):
+        hidden, label = "hide-output", "Show what happens"
     else:
         return
     prompts = {"code_prompt_show": label, "code_prompt_hide": label}
@@ -123,60 +148,93 @@ def fold(cell: NotebookNode) -> None:
 
 
 def opening(name: str, text: str) -> str:
-    """Give a lesson's first cell links for a badge, which is another server's, and mark Chinese."""
-    download = f"{{download}}`Download the notebook <downloads/{name}.ipynb>`"
-    text = BADGE.sub(rf"[Open in Colab](\1) · {download}", text)
+    """Mark the Chinese in a lesson's first cell, and replace its badge by links.
+
+    There is a link to Colab only once `make publish` has stamped an address.
+    """
+    links = f"{{download}}`Download the notebook <downloads/{name}.ipynb>`"
+    if REPOSITORY != UNPUBLISHED and (badge := BADGE.search(text)):
+        links = f"[Open in Colab]({badge[1]}) · {links}"
+    text = BADGE_LINE.sub(links, text)
     text = CHINESE_PART.sub(lambda part: f'<div lang="zh-Hans">\n\n{part[0]}</div>\n\n', text)
     before, key_terms, terms = text.partition("**Key terms**")
     return before + key_terms + CHINESE.sub(r'<span lang="zh-Hans">\g<0></span>', terms)
 
 
-def readme_pages(source: Path, modules: list[str]) -> dict[str, str]:
-    """Make the README into the front page, with the table of lessons, and a page of the rest."""
+# --- other pages ---
+
+
+def pages(source: Path, modules: dict[str, str]) -> dict[str, str]:
+    """Make the other pages: the README as front page, those of site/pages, and Chinese ones.
+
+    Args:
+        source: The folder that Sphinx reads; pictures are copied into it.
+        modules: name -> what the package's docstring says of it.
+    """
     root = notebooks.FOLDER.parent
-    readme = relink(notebooks.README.read_text("utf-8"), root, source)
-    start, *sections = re.split(r"^(?=## )", readme, flags=re.MULTILINE)
-    lessons = [section for section in sections if "<!-- lessons -->" in section]
-    rest = [section for section in sections if section not in lessons]
-    pages = {"project.md": "# Install, run, results\n\n" + "".join(rest)}
-    if (root / "README.zh.md").exists():
-        text = (root / "README.zh.md").read_text("utf-8")
-        pages["chinese.md"] = relink(text, root, source)
+    files = {root / file: page for file, page in PAGES.items()}
+    files |= {path: path.name for path in sorted((root / "site" / "pages").glob("*.md"))}
+    made = {
+        page: relink(path.read_text("utf-8"), path.parent, source)
+        for path, page in files.items()
+        if path.exists()
+    }
+    reference = [f"modules/colorlib.{module}" for module in modules]
+    lines = [
+        f"- [`colorlib.{module}`](modules/colorlib.{module}.rst): {what}"
+        for module, what in modules.items()
+    ]
+    for page in made:
+        made[page] = made[page].replace("<!-- modules -->", "\n".join(["## Modules\n", *lines]))
+    there = [page.removesuffix(".md") for page in made]
     contents = {
         "Lessons": names(),
-        "The project": [page.removesuffix(".md") for page in pages],
-        "The package": [f"modules/colorlib.{module}" for module in modules],
+        "The course": [page for page in ABOUT if page in there],
+        "中文": [page for page in CHINESE_PAGES if page in there],
+        "The package": [*(page for page in ("package",) if page in there), *reference],
     }
-    trees = [CONTENTS.format(caption=c, pages="\n".join(p)) for c, p in contents.items()]
-    ways_in = (
-        f"**[Start with the first lesson]({names()[0]}.ipynb)** · [Run it yourself](project.md)"
-    )
-    return {**pages, "index.md": "\n".join([start, ways_in, "", *lessons, *trees])}
+    trees = [CONTENTS.format(caption=c, pages="\n".join(p)) for c, p in contents.items() if p]
+    made["index.md"] = front_page(made["index.md"]) + "\n".join(["", *trees])
+    return made
+
+
+def front_page(readme: str) -> str:
+    """Make the README into the front page: no badges, and buttons that lead into the course."""
+    buttons = [f'<a class="button" href="{names()[0]}.html">Start with the first lesson</a>']
+    if importlib.util.find_spec("tools.web_page"):
+        buttons.append('<a class="button" href="color.html">Color a photo in your browser</a>')
+    ways_in = f'<p class="buttons">{" ".join(buttons)}</p>\n\n'
+    return BADGES.sub("", readme).replace("## Start\n", f"{ways_in}## Start\n", 1)
 
 
 def relink(text: str, folder: Path, source: Path) -> str:
     """Lead a text's relative links to pages of the site, and all others to the file on GitHub.
 
+    Before `make publish` there is no address on GitHub: of such a link, the words remain.
+
     Args:
         text: Markdown.
-        folder: what its links are relative to.
-        source: what Sphinx reads; pictures are copied into its folder `images`.
+        folder: What its links are relative to.
+        source: What Sphinx reads; pictures are copied into its folder `images`.
     """
     root = notebooks.FOLDER.parent.resolve()
 
     def lead(link: re.Match) -> str:
-        path, *anchor = link[1].split("#")
+        path, *anchor = link[3].split("#")
         file = (folder / path).resolve()
-        if urlsplit(link[1]).scheme or not path or not file.exists():  # Sphinx finds dead ones
+        if urlsplit(link[3]).scheme or not path or not file.exists():  # Sphinx finds dead ones
             return link[0]
         name = file.relative_to(root).as_posix()
+        words = " ".join(link[2].split())  # MyST would join words at a line break
         if file.suffix in PICTURES:
             shutil.copy(file, source / "images")
-            return f"](images/{file.name})"
-        page = file.name if file.suffix == ".ipynb" else PAGES.get(name)
-        return "](" + "#".join([page or f"{ONLINE}/{name}", *anchor]) + ")"
+            return f"{link[1]}[{words}](images/{file.name})"
+        is_page = file.suffix == ".ipynb" or file.parent.name == "pages"
+        page = file.name if is_page else PAGES.get(name)
+        if not page and REPOSITORY == UNPUBLISHED:
+            return words
+        return f"[{words}]({'#'.join([page or f'{ONLINE}/{name}', *anchor])})"
 
-    text = re.sub(r"!\[[^\]]+", lambda alt: alt[0].replace("\n", " "), text)  # MyST joins the words
     return LINK.sub(lead, text)
 
 
@@ -184,7 +242,7 @@ def relink(text: str, folder: Path, source: Path) -> str:
 
 
 def build(source: Path, site: Path) -> list[str]:
-    """Build the pages anew, and return what Sphinx complains of."""
+    """Build all pages from scratch, and return the warnings of Sphinx."""
     shutil.rmtree(site, ignore_errors=True)
     options = ["--quiet", "--no-color", f"--conf-dir={CONFIGURATION}"]
     folders = [f"--doctree-dir={source / '.doctrees'}", source, site]
@@ -192,78 +250,21 @@ def build(source: Path, site: Path) -> list[str]:
     done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     for path in site.rglob("*.html"):
         page = path.read_text("utf-8")
-        for fault, mended in MENDS.items():
-            page = re.sub(fault, mended, page)
+        for fault, fixed in FIXES.items():
+            page = re.sub(fault, fixed, page)
         path.write_text(page, "utf-8")
+    copy_extras(site)
     return done.stderr.splitlines()
 
 
-# --- what would trouble a reader ---
-
-
-class Page(HTMLParser):
-    """A page's anchors, links, resources and pictures without words."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.anchors, self.links, self.resources, self.undescribed = set(), [], [], []
-        self.feed(path.read_text("utf-8"))
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Note what a tag says."""
-        has = dict(attributes)
-        self.anchors.add(has.get("id"))
-        if tag == "a" and has.get("href"):
-            self.links.append(has["href"])
-        if tag == "link" and has.get("href"):
-            self.resources.append(has["href"])
-        if has.get("src"):
-            self.resources.append(has["src"])
-        if tag == "img" and not (has.get("alt") or "").strip():
-            self.undescribed.append(has.get("src"))
-
-
-def faults(site: Path) -> list[str]:
-    """Find dead links, pictures without alternative text and what comes from other servers.
-
-    Addresses of other servers are not called: a link to one must only be well formed.
-
-    Returns:
-        A sentence for each fault.
-    """
-    pages = {path.resolve(): Page(path) for path in sorted(site.rglob("*.html"))}
-    found = []
-    for path, page in pages.items():
-        own = [f"a picture without alternative text: {name}" for name in page.undescribed]
-        own += [f"comes from another server: {r}" for r in page.resources if is_elsewhere(r)]
-        own += [f"leads nowhere: {link}" for link in dead_links(path, page, pages)]
-        found += [f"{path.relative_to(site.resolve())}: {fault}" for fault in own]
-    for path in site.rglob("*.css"):
-        if re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", path.read_text("utf-8")):
-            found.append(f"{path.relative_to(site)}: fetches from another server")
-    return found
-
-
-def is_elsewhere(address: str) -> bool:
-    """Whether an address is another server's."""
-    return urlsplit(address).scheme in ("http", "https") or address.startswith("//")
-
-
-def dead_links(path: Path, page: Page, pages: dict[Path, Page]) -> Iterator[str]:
-    """The links and resources of a page that lead to no file, to no anchor, or are ill-formed."""
-    for link in dict.fromkeys([*page.links, *page.resources]):
-        address = urlsplit(link)
-        if address.scheme == "data":
-            continue
-        if address.scheme or address.netloc:
-            is_alive = address.scheme in ("http", "https") and "." in address.netloc
-        else:
-            target = (path.parent / unquote(address.path)).resolve() if address.path else path
-            is_alive = target.is_file()
-            if is_alive and address.fragment and target in pages:
-                is_alive = unquote(address.fragment) in pages[target].anchors
-        if not is_alive:
-            yield link
+def copy_extras(site: Path) -> None:
+    """Add the frames of the sliders, and the page that colors photos in the browser."""
+    for name in names():
+        if (notebooks.FRAMES / name).is_dir():
+            pictures = shutil.ignore_patterns("*.json")
+            shutil.copytree(notebooks.FRAMES / name, site / "frames" / name, ignore=pictures)
+    if importlib.util.find_spec("tools.web_page"):
+        importlib.import_module("tools.web_page").build(site)
 
 
 if __name__ == "__main__":

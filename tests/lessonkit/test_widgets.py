@@ -21,7 +21,7 @@ def displayed(monkeypatch):
     """Everything displayed: figures as (alt, size), captions as text, widgets as they are."""
     things = []
     for module in (widgets, uploads):
-        monkeypatch.setattr(module, "display", lambda thing: things.append(thing))
+        monkeypatch.setattr(module, "display", lambda thing, **_: things.append(thing))
     monkeypatch.setattr(
         widgets, "show", lambda drawn, alt: things.append((alt, widgets.as_picture(drawn).size))
     )
@@ -61,9 +61,9 @@ def test_stills_have_captions_and_alternative_text(displayed):
     controls = {"side": slider(2, 9, value=4), "hue": choice(["red", "blue"], label="paint")}
     play(square, alt="a square", stills=[{"side": 3}, {"hue": "blue"}], **controls)
     first, one, second, other = displayed
-    assert one == ("a square (side 3, paint red)", (3, 3))
-    assert other == ("a square (side 4, paint blue)", (4, 4))
-    assert [first.data, second.data] == ["*side 3, paint red*", "*side 4, paint blue*"]
+    assert one == ("a square (side: 3, paint: red)", (3, 3))
+    assert other == ("a square (side: 4, paint: blue)", (4, 4))
+    assert [first.data, second.data] == ["*side: 3, paint: red*", "*side: 4, paint: blue*"]
 
 
 def test_stills_show_figures_and_tables(displayed):
@@ -88,10 +88,10 @@ def test_arguments_refused():
 
 def test_first_and_last_frame_are_the_stills(displayed):
     steps(lambda number: square(number + 1), 5, alt="it grows", label="epoch")
-    assert displayed[1::2] == [("it grows (epoch 0)", (1, 1)), ("it grows (epoch 4)", (5, 5))]
+    assert displayed[1::2] == [("it grows (epoch: 0)", (1, 1)), ("it grows (epoch: 4)", (5, 5))]
     displayed.clear()
     steps(lambda number: square(number + 1), 5, alt="it grows", stills=[2])
-    assert displayed[1:] == [("it grows (step 2)", (3, 3))]
+    assert displayed[1:] == [("it grows (step: 2)", (3, 3))]
 
 
 # --- live ---
@@ -169,13 +169,13 @@ def test_split_picture():
 
 def test_before_after(displayed):
     before_after(square(8), square(8, "blue"), alt="red and blue")
-    assert displayed[1] == ("red and blue (line, % of the width 50)", (8, 8))
+    assert displayed[1] == ("red and blue (line, % of the width: 50)", (8, 8))
 
 
 def test_before_after_with_stills(displayed):
     before_after(square(8), square(8, "blue"), alt="red and blue", stills=[20, 80])
     assert [caption for caption, _ in displayed[1::2]] == [
-        f"red and blue (line, % of the width {line})" for line in (20, 80)
+        f"red and blue (line, % of the width: {line})" for line in (20, 80)
     ]
 
 

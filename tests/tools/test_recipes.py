@@ -42,7 +42,7 @@ def test_each_recipe_and_seed_has_a_row(matrix):
     found = [(run["recipe"], run["seed"]) for run in results["runs"]]
     assert found == [("l1", 0), ("warm", 0), ("l1", 1), ("warm", 1)]
     assert list(results["baselines"]) == ["gray", "mean color", "lookup by L"]
-    assert recipes_table(results) in matrix.readme.read_text("utf-8")
+    assert recipes_table(results) in matrix.page.read_text("utf-8")
 
 
 def test_what_lesson_08_reads(matrix):

@@ -3,15 +3,18 @@
 import base64
 import importlib.util
 import io
+import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from tools import notebooks, site
+from tools import notebooks, site, site_faults
 from tools.anatomy import HIDDEN
 from tools.notebooks import BADGE, REPOSITORY, SETUP
+from tools.sliders import add_sliders, slider_html
 
 FIRST, SECOND = "01_first", "02_second"
 TITLE = """\
@@ -33,9 +36,14 @@ README = f"""\
 ![Two
 balloons](data/picture.png)
 
-## Commands
+## Start
 
-See [the license](LICENSE), [the data](data/README.md), [a lesson](notebooks/{FIRST}.ipynb) and [a site](https://example.org/x).
+<!-- badges -->
+[![tests](https://github.com/a/b/badge.svg)](https://github.com/a/b)
+<!-- /badges -->
+
+See [how to install](site/pages/install.md), [the license](LICENSE), [the data](data/README.md),
+[a lesson](notebooks/{FIRST}.ipynb) and [a site](https://example.org/x).
 
 ## The lessons
 
@@ -89,11 +97,17 @@ def lesson(name, following):
 def make_course(folder, monkeypatch):
     """A course of two lessons and a README."""
     monkeypatch.setattr(notebooks, "FOLDER", folder / "notebooks")
-    monkeypatch.setattr(notebooks, "README", folder / "README.md")
+    monkeypatch.setattr(notebooks, "FRAMES", folder / "site" / "frames")
+    monkeypatch.setattr(site.importlib.util, "find_spec", lambda name: None)
     (folder / "README.md").write_text(README, "utf-8")
     (folder / "LICENSE").write_text("free", "utf-8")
     (folder / "data").mkdir()
-    (folder / "data" / "README.md").write_text("none", "utf-8")
+    (folder / "data" / "README.md").write_text("# Data\n\nnone", "utf-8")
+    (folder / "site" / "pages").mkdir(parents=True)
+    install = "# Installation\n\n[back](../../README.md)\n"
+    (folder / "site" / "pages" / "install.md").write_text(install, "utf-8")
+    package = "# The package\n\n<!-- modules -->\n"
+    (folder / "site" / "pages" / "package.md").write_text(package, "utf-8")
     Image.new("RGB", (9, 9), "red").save(folder / "data" / "picture.png")
     for name, following in ((FIRST, f"{SECOND}.ipynb"), (SECOND, f"{FIRST}.ipynb")):
         notebooks.write(lesson(name, following), folder / "notebooks" / f"{name}.ipynb")
@@ -112,7 +126,8 @@ def test_a_lesson_becomes_a_page(course):
     site.prepare(course / "source")
     page = notebooks.read(FIRST, course / "source")
     first, setup, imports, drawing, *_ = page.cells
-    assert "colab-badge.svg" not in first.source and "[Open in Colab](https://" in first.source
+    assert "colab" not in first.source, "a dead link: no address is stamped"
+    assert "{download}`Download the notebook" in first.source
     assert (course / "source" / "downloads" / f"{FIRST}.ipynb").exists()
     assert '<div lang="zh-Hans">\n\n**中文**\n\n**这是什么？**' in first.source
     assert 'mean <span lang="zh-Hans">均值</span> ·' in first.source
@@ -124,18 +139,122 @@ def test_a_lesson_becomes_a_page(course):
     assert drawing == notebooks.read(FIRST).cells[3], "outputs stay as they are"
 
 
-def test_the_readme_becomes_two_pages(course):
+def test_colab_is_linked_once_an_address_is_stamped(course, monkeypatch):
+    monkeypatch.setattr(site, "REPOSITORY", "some/body")
+    badge = BADGE.format(repository="some/body", name=FIRST)
+    made = site.opening(FIRST, TITLE.format(number="01", badge=badge))
+    assert "[Open in Colab](https://colab.research.google.com/github/some/body/" in made
+    text = "[the license](LICENSE)"
+    led = "https://github.com/OWNER/colorlib/blob/main/LICENSE"
+    assert site.relink(text, course, course / "source") == f"[the license]({led})"
+
+
+def test_the_readme_becomes_the_front_page(course):
     site.prepare(course / "source")
     index = (course / "source" / "index.md").read_text("utf-8")
-    project = (course / "source" / "project.md").read_text("utf-8")
     assert index.startswith("# A course") and f"[first]({FIRST}.ipynb)" in index
     assert "![Two balloons](images/picture.png)" in index
     assert (course / "source" / "images" / "picture.png").exists()
-    assert "## Commands" in project and "## Commands" not in index
-    for link in ("[the license]({}/LICENSE)", "[the data]({}/data/README.md)"):
-        assert link.format(f"https://github.com/{REPOSITORY}/blob/main") in project
-    assert "[a site](https://example.org/x)" in project
+    assert f'<a class="button" href="{FIRST}.html">' in index and "color.html" not in index
+    assert "badge.svg" not in index, "it comes from another server"
+    assert "[how to install](install.md), the license, [the data](data.md)" in index
+    assert "[a site](https://example.org/x)" in index
+    assert index.index(":caption: Lessons") < index.index(":caption: The course")
+    assert index.index(":caption: The course") < index.index(":caption: The package")
     assert not (course / "source" / "chinese.md").exists()
+
+
+def test_pages_link_to_each_other_and_the_package_has_a_map(course):
+    site.prepare(course / "source")
+    assert "[back](index.md)" in (course / "source" / "install.md").read_text("utf-8")
+    package = (course / "source" / "package.md").read_text("utf-8")
+    assert "- [`colorlib.color`](modules/colorlib.color.rst): RGB" in package
+
+
+def test_the_page_that_colors_photos_is_linked_and_built_where_it_exists(course, monkeypatch):
+    made = []
+    page = SimpleNamespace(build=made.append)
+    monkeypatch.setattr(site.importlib.util, "find_spec", lambda name: name == "tools.web_page")
+    monkeypatch.setattr(site.importlib, "import_module", lambda name: page)
+    site.prepare(course / "source")
+    assert 'href="color.html"' in (course / "source" / "index.md").read_text("utf-8")
+    site.copy_extras(course / "site")
+    assert made == [course / "site"]
+
+
+# --- predictions ---
+
+
+@pytest.mark.parametrize(
+    "before, tag, is_folded",
+    [
+        ("So. **Before you run this:** which color?", None, True),
+        ("**Before you go on:** B or C?", None, True),
+        ("**Predict:** which one?", None, True),
+        ("We predict nothing before you run this.", None, False),
+        ("", "predict", True),
+        ("**Before you run this:** try.", "exercise", False),
+    ],
+)
+def test_an_output_that_a_reader_should_predict_is_folded(before, tag, is_folded):
+    cell = new_code_cell("draw()", outputs=[new_output("stream", text="red\n")])
+    cell.metadata["tags"] = [tag] if tag else []
+    site.fold(cell, before)
+    assert ("hide-output" in cell.metadata["tags"]) == is_folded
+    assert "mystnb" not in cell.metadata or cell.metadata.mystnb.code_prompt_show == (
+        "Show what happens"
+    )
+
+
+# --- sliders ---
+
+
+def film(folder):
+    """The frames of a small widget, and the cell that shows its stills."""
+    folder.mkdir(parents=True)
+    hue = {"label": "hue", "kind": "choice", "shown": ["red", "blue"], "at": 0}
+    side = {"label": "side", "kind": "slider", "shown": ["1", "2", "3"], "at": 1}
+    frames = [f"1-00{index}.webp" for index in range(5)] + ["<b>six</b>"]
+    content = {"alt": "a <box>", "milliseconds": 200, "controls": [hue, side], "frames": frames}
+    (folder / "1.json").write_text(json.dumps(content | {"stills": [0, 5]}), "utf-8")
+    for name in frames[:5]:
+        Image.new("RGB", (4, 4), "red").save(folder / name)
+    cell = new_code_cell("play()")
+    caption = new_output("display_data", data={"text/markdown": "*hue: red*"})
+    caption.metadata["frames"] = "1"
+    still = figure("red", "a box (hue: red)")
+    cell.outputs = [new_output("stream", text="before"), caption, still, caption, still]
+    cell.outputs.append(new_output("stream", text="after"))
+    return cell
+
+
+def test_stills_become_a_slider_with_words_and_stills_for_those_without_a_script(tmp_path):
+    cell = film(tmp_path / FIRST)
+    add_sliders(cell, tmp_path / FIRST)
+    before, slider, after = cell.outputs
+    assert (before.text, after.text) == ("before", "after")
+    html = slider.data["text/html"]
+    assert '<select id="frames-1-0"><option selected>red</option><option>blue</option>' in html
+    assert 'type="range" id="frames-1-1" min="0" max="2" value="1" aria-valuetext="2"' in html
+    assert html.count('<label for="') == 2 and ">Play</button>" in html and ">Step</button>" in html
+    shown, stills = html.split("<noscript>")
+    assert f'src="frames/{FIRST}/1-001.webp" alt="a &lt;box&gt; (hue: red, side: 2)"' in shown
+    assert (
+        "<em>hue: red, side: 1</em>" in stills and "<em>hue: blue, side: 3</em></p><b>six" in stills
+    )
+
+
+def test_stills_stay_where_there_are_no_frames(tmp_path):
+    cell = film(tmp_path / FIRST)
+    before = list(cell.outputs)
+    add_sliders(cell, tmp_path / SECOND)
+    assert cell.outputs == before
+
+
+def test_two_pictures_become_one_with_a_line_to_move():
+    content = {"alt": "gray and color", "pair": ["1-000.webp", "1-001.webp"], "at": 50}
+    html = slider_html(content, f"frames/{FIRST}", "frames-1")
+    assert html.count("<img") == 2 and 'style="--at: 50%"' in html and 'type="range"' in html
 
 
 def test_a_dead_link_of_the_readme_stays_for_sphinx_to_find(course):
@@ -162,7 +281,7 @@ def built(tmp_path_factory):
 def test_the_pages(built):
     folder, [warning] = built
     assert "gone.ipynb" in warning
-    assert site.faults(folder) == ["chinese.html: leads nowhere: #gone.ipynb"]
+    assert site_faults.faults(folder) == ["chinese.html: leads nowhere: #gone.ipynb"]
     page = (folder / f"{FIRST}.html").read_text("utf-8")
     alts = re.findall(r'<img alt="([^"]*)"', page)
     assert alts == ["A red dot, &quot;alone&quot;, &lt;b&gt; &amp; [1] *not* blue.", "A sea."]
@@ -222,7 +341,7 @@ def pages(tmp_path):
 
 
 def test_good_pages_have_no_faults(pages):
-    assert site.faults(pages) == []
+    assert site_faults.faults(pages) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -230,14 +349,14 @@ def test_a_fault_is_found(pages, fault):
     old, new = FAULTS[fault]
     assert old in GOOD
     (pages / "a.html").write_text(GOOD.replace(old, new), "utf-8")
-    found = site.faults(pages)
+    found = site_faults.faults(pages)
     assert any(each.startswith("a.html: ") and fault in each for each in found), found
 
 
 @pytest.mark.parametrize("call", ["@import '//a.org/x.css';", "a { b: url(https://a.org/x) }"])
 def test_a_style_that_calls_another_server_is_found(pages, call):
     (pages / "style.css").write_text(call, "utf-8")
-    assert site.faults(pages) == ["style.css: fetches from another server"]
+    assert site_faults.faults(pages) == ["style.css: fetches from another server"]
 
 
 def test_make_site_ends_with_what_is_wrong(pages, monkeypatch, capsys):

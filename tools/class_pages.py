@@ -1,0 +1,71 @@
+"""Make the texts of the class kit into web pages that need no other file and no network."""
+
+import html
+import re
+
+from docutils.utils.math.latex2mathml import tex2mathml
+from nbconvert.filters import markdown2html
+from pygments.formatters import HtmlFormatter
+
+FORMULA = re.compile(  # not in code
+    r"```.*?```|`[^`\n]+`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL
+)
+HEADING = re.compile(r'<h([23]) id="([^"]+)">(.+?)<a class="anchor-link"')
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{code_style}
+body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; }}
+h1, h2, h3 {{ line-height: 1.2; break-after: avoid; }}
+h2 {{ margin-top: 2.5rem; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ border: 1px solid #999; padding: 0.3rem 0.5rem; text-align: left; vertical-align: top; }}
+pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 0.5rem; }}
+tr, pre, li {{ break-inside: avoid; }}
+a {{ color: #0b5394; }}
+.anchor-link {{ display: none; }}
+.contents {{ columns: 2; }}
+.level3 {{ margin-left: 1.5rem; }}
+img {{ max-width: 100%; }}
+p:has(+ p > img) {{ break-after: avoid; }}
+@media print {{ body {{ margin: 0; max-width: none; font-size: 11pt; }} }}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def page(text: str) -> str:
+    """Make a web page of Markdown, which needs no other file and no network."""
+    title = html.escape(text.partition("\n")[0].removeprefix("# "))
+    style = HtmlFormatter().get_style_defs(".highlight")
+    body = with_contents(markdown2html(FORMULA.sub(mathml, text)))
+    return PAGE.format(title=title, code_style=style, body=body)
+
+
+def with_contents(body: str) -> str:
+    """Put links to a long page's headings under its title; exercises are left out."""
+    headings = [found for found in HEADING.findall(body) if not found[2].startswith("Exercise ")]
+    if len(headings) < 8:
+        return body
+    lines = "\n".join(
+        f'<div class="level{level}"><a href="#{where}">{heading}</a></div>'
+        for level, where, heading in headings
+    )
+    return body.replace("</h1>", f'</h1><nav class="contents">\n{lines}\n</nav>', 1)
+
+
+def mathml(found: re.Match) -> str:
+    """Write a formula as MathML, which browsers show without a script; leave code as it is."""
+    latex = found["block"] or found["inline"]
+    if not latex:
+        return found[0]
+    return " ".join(tex2mathml(latex, as_block=bool(found["block"])).split())
