@@ -42,7 +42,10 @@ onmessage = ({ data }) => {
 
 async function load(data) {
   rules = data.rules;
-  ort = await import(data.ort);
+  // In the edition that is one file, a worker may only import what it has made itself.
+  const { text, address } = data.ort;
+  const made = text && URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  ort = await import(made ?? address);
   ort.env.wasm.numThreads = 1; // more need headers that a plain server does not send
   ort.env.wasm.wasmBinary = data.wasm;
   session = await ort.InferenceSession.create(data.model);

@@ -9,11 +9,14 @@ import { AB_SCALE, paintColors, toLuminance } from "./color-math.js";
 const MOST_MEGAPIXELS = 24;
 const NOTE = "The colors of this picture are invented: a neural network (colorlib) guessed them.";
 const FILES = ["model.onnx.gz", "ort-wasm-simd-threaded.wasm.gz"];
+const RUNTIME = "ort.wasm.bundle.min.mjs";
 
 const find = (id) => document.getElementById(id);
 const picture = find("picture");
 const line = find("line");
-const worker = new Worker(address("color-worker.js"), { type: "module" });
+const worker = new Worker(address("color-worker.js"), {
+  type: embedded("color-worker.js") ? "classic" : "module", // no modules in workers of a file
+});
 const shown = { name: "", job: 0, replaced: "" }; // what the picture is of
 let unfinished = ""; // the photo that is being opened or colored
 let wanted; // a photo to color once everything is loaded
@@ -44,7 +47,7 @@ async function load() {
   };
   const [model, wasm] = await Promise.all(FILES.map((name) => readBytes(name, progress)));
   say("Starting the network …");
-  const ort = address("ort.wasm.bundle.min.mjs");
+  const ort = { text: embedded(RUNTIME), address: new URL(RUNTIME, document.baseURI).href };
   worker.postMessage({ type: "load", rules, model, wasm, ort }, [model.buffer, wasm.buffer]);
 }
 
