@@ -1,0 +1,279 @@
+// The page that colors photos. It shows, asks and saves; color-worker.js does the work.
+//
+// In the edition that is one file, each file that the page needs stands in an element with the
+// file's name as its id; served from a folder, it is fetched.
+
+import { addNote } from "./color-files.js";
+import { AB_SCALE, paintColors, toLuminance } from "./color-math.js";
+
+const MOST_MEGAPIXELS = 24;
+const NOTE = "The colors of this picture are invented: a neural network (colorlib) guessed them.";
+const FILES = ["model.onnx.gz", "ort-wasm-simd-threaded.wasm.gz"];
+const RUNTIME = "ort.wasm.bundle.min.mjs";
+
+const find = (id) => document.getElementById(id);
+const picture = find("picture");
+const line = find("line");
+const worker = new Worker(address("color-worker.js"), {
+  type: embedded("color-worker.js") ? "classic" : "module", // no modules in workers of a file
+});
+const shown = { name: "", job: 0, replaced: "" }; // what the picture is of
+let unfinished = ""; // the photo that is being opened or colored
+let wanted; // a photo to color once everything is loaded
+let isLoaded = false;
+let job = 0;
+
+// --- what the page needs ---
+
+function embedded(name) {
+  return find(name)?.textContent;
+}
+
+/** The address of a module: a file beside the page, or its text made into one. */
+function address(name) {
+  const text = embedded(name);
+  const code = text && new Blob([text], { type: "text/javascript" });
+  return code ? URL.createObjectURL(code) : new URL(name, document.baseURI).href;
+}
+
+async function load() {
+  const rules = JSON.parse(embedded("model.json") ?? (await (await fetchFile("model.json")).text()));
+  const total = FILES.reduce((sum, name) => sum + rules.bytes[name], 0);
+  let received = 0;
+  const progress = (bytes) => {
+    received += bytes;
+    find("progress").value = Math.min(1, received / total);
+    say(`Loading the network: ${Math.min(99, Math.round((100 * received) / total))}%`);
+  };
+  const [model, wasm] = await Promise.all(FILES.map((name) => readBytes(name, progress)));
+  say("Starting the network …");
+  const ort = { text: embedded(RUNTIME), address: new URL(RUNTIME, document.baseURI).href };
+  worker.postMessage({ type: "load", rules, model, wasm, ort }, [model.buffer, wasm.buffer]);
+}
+
+async function fetchFile(name) {
+  const response = await fetch(name);
+  if (!response.ok) throw new Error(`${name} is missing on the server (${response.status})`);
+  return response;
+}
+
+async function readBytes(name, progress) {
+  const text = embedded(name);
+  if (text) return unpack([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]);
+  const parts = [];
+  const reader = (await fetchFile(name)).body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value);
+    progress(part.value.length);
+  }
+  return unpack(parts);
+}
+
+/** Unpack a gzipped file, unless the server has had the browser do it already. */
+async function unpack(parts) {
+  const file = new Blob(parts);
+  const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+  const isPacked = first === 0x1f && second === 0x8b;
+  const stream = isPacked ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file;
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// --- photos ---
+
+/** Color a file or an image of the page. A newer one takes the place of one that isn't done. */
+async function take(source, name) {
+  const number = ++job;
+  const replaced = unfinished && ` in place of ${unfinished}`;
+  unfinished = name;
+  complain("");
+  try {
+    const bitmap = await decode(source, name);
+    if (number !== job) return bitmap.close();
+    wanted = { name, replaced, job: number, bitmap };
+    if (isLoaded) begin();
+  } catch (error) {
+    if (number === job) giveUp(error.message);
+  }
+}
+
+function giveUp(reason) {
+  unfinished = "";
+  complain(reason);
+  if (isLoaded) say("The page is ready");
+}
+
+async function decode(source, name) {
+  if (source instanceof Blob && source.type && !source.type.startsWith("image/")) {
+    throw new Error(`${name} is not a picture. Choose a photo: JPEG, PNG or WebP.`);
+  }
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(source, { imageOrientation: "from-image" });
+  } catch {
+    throw new Error(
+      `${name} can’t be opened: it is damaged, or of a kind that this browser doesn’t read ` +
+        "(often HEIC or TIFF). Save it as JPEG or PNG and try again.",
+    );
+  }
+  const megapixels = (bitmap.width * bitmap.height) / 1e6;
+  if (megapixels <= MOST_MEGAPIXELS) return bitmap;
+  bitmap.close();
+  throw new Error(
+    `${name} has ${megapixels.toFixed(1)} megapixels, and this page takes up to ` +
+      `${MOST_MEGAPIXELS}. Make it smaller, or color it with the command colorlib colorize.`,
+  );
+}
+
+function begin() {
+  const { name, replaced, job, bitmap } = wanted;
+  wanted = undefined;
+  Object.assign(shown, { name, replaced, job });
+  say(`Coloring ${name}${replaced} …`);
+  worker.postMessage({ type: "color", job, bitmap }, [bitmap]);
+}
+
+const answers = {
+  loaded() {
+    isLoaded = true;
+    document.body.classList.add("loaded");
+    if (wanted) begin();
+    else if (!unfinished) takeSample(samples[0]); // it warms the network up, too
+  },
+  gray({ width, height, preview }) {
+    resize(find("gray"), preview.width, preview.height).putImageData(preview, 0, 0);
+    resize(find("result"), width, height);
+    picture.style.setProperty("--ratio", width / height);
+    picture.classList.add("busy");
+  },
+  seen({ L, ab, width, height }) {
+    drawSmall(find("seen-gray"), width, height, L, new Float32Array(ab.length));
+    drawSmall(find("seen-colors"), width, height, new Float32Array(L.length).fill(0.65), ab);
+  },
+  strip({ top, strip }) {
+    find("result").getContext("2d").putImageData(strip, 0, top);
+  },
+  done() {
+    const { width, height } = find("result");
+    drawJoined();
+    unfinished = "";
+    picture.classList.remove("busy");
+    find("result").setAttribute("aria-label", `${shown.name}, with invented colors`);
+    for (const button of document.querySelectorAll("[data-save]")) button.disabled = false;
+    sweep();
+    say(`Colored ${shown.name}${shown.replaced}, ${width} × ${height} pixels: ready`);
+  },
+  failed({ reason }) {
+    picture.classList.remove("busy");
+    giveUp(`That didn’t work: ${reason}. Reload the page, or try a smaller photo.`);
+  },
+};
+
+worker.onmessage = ({ data }) => {
+  if (data.job === undefined || data.job === shown.job) answers[data.type](data);
+};
+worker.onerror = (event) => complain(`The page can’t work here: ${event.message}`);
+
+// --- what is shown ---
+
+function say(text) {
+  find("status").textContent = text;
+}
+
+function complain(text) {
+  find("problem").textContent = text;
+  find("problem").hidden = !text;
+}
+
+function resize(canvas, width, height) {
+  Object.assign(canvas, { width, height });
+  return canvas.getContext("2d");
+}
+
+/** Draw a picture of the network's size: L* / 100 and its scaled ab. */
+function drawSmall(canvas, width, height, L, ab) {
+  const pixels = new ImageData(width, height);
+  const chroma = ab.map((value) => value * AB_SCALE);
+  paintColors(toLuminance(L), chroma.subarray(0, L.length), chroma.subarray(L.length), pixels.data);
+  resize(canvas, width, height).putImageData(pixels, 0, 0);
+}
+
+/** The result again, small. */
+function drawJoined() {
+  const { width, height } = find("result");
+  const scale = 400 / Math.max(width, height);
+  const context = resize(find("joined"), Math.ceil(width * scale), Math.ceil(height * scale));
+  context.drawImage(find("result"), 0, 0, width * scale, height * scale);
+}
+
+function drawLine() {
+  picture.style.setProperty("--line", `${line.value}%`);
+  line.setAttribute("aria-valuetext", `${line.value}% gray, ${100 - line.value}% colored`);
+}
+
+/** Let the color flow in from the right, up to the middle. */
+function sweep() {
+  const start = performance.now();
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const job = shown.job;
+  const step = (now) => {
+    const part = isCalm ? 1 : Math.min(1, Math.max(0, now - start) / 900);
+    if (job !== shown.job || find("picture").matches(":focus-within:active")) return;
+    line.value = 100 - 50 * (1 - (1 - part) ** 3);
+    drawLine();
+    if (part < 1) requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+}
+
+async function save(type, ending) {
+  const canvas = find("result");
+  const file = await new Promise((resolve) => canvas.toBlob(resolve, type, 0.93));
+  if (!file) return complain("This browser can’t save a picture of this size. Try a smaller photo.");
+  const noted = addNote(new Uint8Array(await file.arrayBuffer()), NOTE);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([noted], { type }));
+  link.download = `${shown.name.replace(/\.\w+$/, "")}_colored.${ending}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// --- what visitors do ---
+
+const samples = [...document.querySelectorAll("#samples button")];
+
+/** Color a sample from the picture on its button, which needs no network. */
+async function takeSample(button) {
+  const image = button.querySelector("img");
+  await image.decode();
+  take(image, `${button.dataset.name}.jpg`);
+}
+
+function takeFirst(files) {
+  const file = files[0];
+  if (file) take(file, file.name);
+}
+
+samples.forEach((button) => button.addEventListener("click", () => takeSample(button)));
+document.querySelectorAll("[data-save]").forEach((button) =>
+  button.addEventListener("click", () => save(`image/${button.dataset.save}`, button.value)),
+);
+line.addEventListener("input", drawLine);
+find("photo").addEventListener("change", ({ target }) => {
+  takeFirst(target.files);
+  target.value = ""; // so that choosing the same file again is a change
+});
+addEventListener("paste", ({ clipboardData }) => takeFirst(clipboardData.files));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dropping");
+});
+addEventListener("dragleave", ({ relatedTarget }) => {
+  if (!relatedTarget) document.body.classList.remove("dropping");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  takeFirst(event.dataTransfer.files);
+});
+
+load().catch((error) => complain(`The network could not be loaded: ${error.message}`));
