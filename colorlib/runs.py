@@ -68,11 +68,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with explained_full_disk(path):
-            yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            move(temporary, path)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        move(temporary, path)
+    except OSError as error:
+        raise explain_full_disk(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -86,17 +87,13 @@ def move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-@contextmanager
-def explained_full_disk(path: Path) -> Iterator[None]:
-    """Turn "no space left" in this block into advice; other errors pass unchanged."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        advice = "Free some space and run the same command again: it continues where it stopped"
-        message = f"the disk is full; nothing that was saved before is damaged. {advice}"
-        raise OSError(errno.ENOSPC, message, str(path)) from error
+def explain_full_disk(error: OSError, path: Path) -> OSError:
+    """Turn "no space left" into advice; return other errors unchanged."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    advice = "Free some space and run the same command again: it continues where it stopped"
+    message = f"the disk is full; nothing that was saved before is damaged. {advice}"
+    return OSError(errno.ENOSPC, message, str(path))
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -308,8 +305,11 @@ class Run:
     def write_rows(self, name: str, rows: list[dict], is_new: bool) -> None:
         """Write rows to a CSV file: a new file with a header, or more rows for an old one."""
         path = self.folder / name
-        with explained_full_disk(path), open(path, "w" if is_new else "a", newline="") as file:
-            pd.DataFrame(rows, dtype=object).to_csv(file, header=is_new, index=False)
+        try:
+            with open(path, "w" if is_new else "a", newline="") as file:
+                pd.DataFrame(rows, dtype=object).to_csv(file, header=is_new, index=False)
+        except OSError as error:
+            raise explain_full_disk(error, path) from error
 
 
 def remove(folder: Path, patterns: Iterable[str]) -> None:
