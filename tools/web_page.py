@@ -112,8 +112,8 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int) -> None:
     onnx.save(model, path)
 
 
-def halve_weights(model: "onnx.ModelProto") -> None:
-    """Keep a model's weights in half precision; it still computes in single precision."""
+def halve_weights(model: object) -> None:
+    """Keep an ONNX model's weights in half precision; it still computes in single precision."""
     import onnx
 
     casts = []
