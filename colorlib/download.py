@@ -66,8 +66,11 @@ def download_duts(
         with hold(folder):
             if archive is None and not fetched.exists():
                 fetch_first((*urls, f"{DUTS_SITE}/{name}.zip"), fetched)
-            check_same(Path(archive or fetched), fetched.with_suffix(".zip.sha256"))
-            unpack(Path(archive or fetched), images)
+            content, record = Path(archive or fetched), fetched.with_suffix(".zip.sha256")
+            found = check_same(content, record)
+            unpack(content, images)
+            if not record.exists():  # only now, since a damaged zip should not become the first one
+                write_text(record, f"{found}  {record.stem}\n")  # `sha256sum -c` reads it
     return images
 
 
@@ -133,21 +136,20 @@ def fetch(url: str, path: Path) -> None:
         raise DownloadError(f"{url} cannot be downloaded ({error})") from error
 
 
-def check_same(archive: Path, record: Path) -> None:
-    """Compare a file with the first download by its SHA-256.
+def check_same(archive: Path, record: Path) -> str:
+    """Compare a file with the first download by its SHA-256, and return that.
 
     Raises:
         DownloadError: it differs.
     """
     with open(archive, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not record.exists():
-        write_text(record, f"{found}  {record.stem}\n")  # `sha256sum -c` reads it
-    elif not record.read_text("utf-8").startswith(found):
+    if record.exists() and not record.read_text("utf-8").startswith(found):
         raise DownloadError(
             f"{archive} differs from the first download: its SHA-256 is {found}, and {record} "
             "says another. If you trust the new one, delete that record"
         )
+    return found
 
 
 def unpack(archive: Path, images: Path) -> None:
@@ -173,9 +175,9 @@ def unpack(archive: Path, images: Path) -> None:
                     (temporary / Path(photo.filename).name).write_bytes(content.read(photo))
         except DownloadError:
             raise
-        except OSError as error:
-            raise explain_full_disk(error, images) from error
         except Exception as error:  # broken bytes make zipfile and its decoders raise anything
+            if isinstance(error, OSError) and error.errno:
+                raise explain_full_disk(error, images) from error
             advice = "delete it, and give the same command again"
             raise DownloadError(f"{archive} is damaged ({error}): {advice}") from error
         move(temporary, images)

@@ -105,7 +105,7 @@ def test_the_first_layer_of_the_patch_discriminator_has_no_batch_norm():
 def test_what_they_cannot_judge_is_refused_with_what_to_do():
     with pytest.raises(ValueError, match="64, 128 or 256 pixels, got size=100"):
         ImageDiscriminator(100)
-    with pytest.raises(ValueError, match="judges 64×64 pixels, got 128×128"):
+    with pytest.raises(ValueError, match="judges pictures of 64×64 pixels, got 128×128"):
         ImageDiscriminator(64)(torch.rand(1, 1, 128, 128), torch.rand(1, 2, 128, 128))
     with pytest.raises(ValueError, match="use fewer layers"):
         PatchDiscriminator()(torch.rand(1, 1, 16, 16), torch.rand(1, 2, 16, 16))

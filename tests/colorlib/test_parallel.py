@@ -315,6 +315,7 @@ def test_alone_nothing_changes():
 @pytest.mark.parametrize("count, batch, pictures", [(3, 4, 10), (4, 4, 3)])
 def test_a_batch_that_cannot_be_shared(count, batch, pictures, monkeypatch):
     monkeypatch.setattr(parallel, "count", lambda: count)
+    monkeypatch.setattr(parallel, "from_first", lambda value: value)
     with pytest.raises(ValueError, match=f"make batch a multiple of {count}"):
         Batches(Pictures(pictures), small("l1", batch=batch), torch.device("cpu"))
 
@@ -324,6 +325,7 @@ def test_the_parts_of_a_batch_make_the_whole(monkeypatch):
     whole = Batches(Pictures(10), config, torch.device("cpu"))
     whole = [L for (L, _), _ in zip(whole.stream(0), range(4))]
     monkeypatch.setattr(parallel, "count", lambda: 2)
+    monkeypatch.setattr(parallel, "from_first", lambda value: value)
     parts = []
     for rank in (0, 1):
         monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
