@@ -67,7 +67,7 @@ def color(value: str = "#ff0000", label: str = "") -> Control:
 
 
 def is_static() -> bool:
-    """Whether nobody can move a control: COLORLIB_STATIC is set, or this is no notebook."""
+    """Whether nobody can move a control: COLORLIB_STATIC is set, or this is not a notebook."""
     return bool(os.environ.get("COLORLIB_STATIC")) or getattr(get_ipython(), "kernel", None) is None
 
 
@@ -248,7 +248,7 @@ def before_after(
         after: the one on the right, of the same size.
         alt: what there is to see.
         at: where the line begins, in percent of the width.
-        stills: where it stands in the still pictures; at its beginning if there are none.
+        stills: where it is in the still pictures; where it begins if there are none.
     """
     pair = [
         picture if isinstance(picture, Image.Image) else Image.fromarray(picture)

@@ -17,10 +17,8 @@ from PIL import Image
 
 Course = Sequence[tuple[Any, NotebookNode]]
 HEADING = re.compile(r"^(##|###) (?!Exercise )(.+)$", re.MULTILINE)
-QUESTION = re.compile(
-    r"^.*\*\*(?:Before you (?:run|go on)|Predict)[^*]*\*\*.*(?:\n.+)*", re.MULTILINE
-)
-LABEL = re.compile(r"\*\*(?:Before you (?:run|go on)[^*]*|Predict:?)\*\*[:,]? *")
+QUESTION = re.compile(r"\*\*(?:Before you (?:run|go on)|Predict)\b")
+LABEL = re.compile(r"\*\*(?:Before you (?:run|go on)[^*]*|Predict:?)\*\*[:,]?\s*(\w?)")
 LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 ROOM = "\n\n______________________________________________\n"
 NEW_PAGE = '<div style="break-after: page"></div>'
@@ -90,8 +88,9 @@ def section(notebook: NotebookNode, heading: str) -> list[NotebookNode]:
 def questions(cells: Sequence[NotebookNode]) -> list[str]:
     """The paragraphs that ask for a prediction, without their label and without links."""
     sources = [cell.source for cell in cells if cell.cell_type == "markdown"]
-    found = [each for source in sources for each in QUESTION.findall(source)]
-    return [LABEL.sub("", LINK.sub(r"\1", each)) for each in found]
+    paragraphs = [each for source in sources for each in re.split(r"\n\s*\n", source)]
+    asked = [LINK.sub(r"\1", each) for each in paragraphs if QUESTION.search(each)]
+    return [LABEL.sub(lambda label: label[1].upper(), each) for each in asked]
 
 
 def parts_of(session: dict, course: Course) -> Iterator[tuple[dict, list[NotebookNode]]]:

@@ -63,6 +63,7 @@ FIXES = {
     r"<dl>(?=\s*<li>)": "<ul>",
     r"(</li>\s*)</dl>": r"\1</ul>",
 }
+COLOR_BUTTON = '<a class="button" href="color.html">Color a photo in your browser</a>'
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s]+)\)")
 BADGE = re.compile(r"^\[!\[Open in Colab\]\(.*?\)\]\((.*)\)$", re.MULTILINE)
 BADGES = re.compile(r"<!-- badges -->.*?<!-- /badges -->\n*", re.DOTALL)
@@ -201,8 +202,7 @@ def pages(source: Path, modules: dict[str, str]) -> dict[str, str]:
 def front_page(readme: str) -> str:
     """Make the README into the front page: no badges, and buttons that lead into the course."""
     buttons = [f'<a class="button" href="{names()[0]}.html">Start with the first lesson</a>']
-    if importlib.util.find_spec("tools.web_page"):
-        buttons.append('<a class="button" href="color.html">Color a photo in your browser</a>')
+    buttons.append(COLOR_BUTTON)
     ways_in = f'<p class="buttons">{" ".join(buttons)}</p>\n\n'
     return BADGES.sub("", readme).replace("## Start\n", f"{ways_in}## Start\n", 1)
 
@@ -253,18 +253,24 @@ def build(source: Path, site: Path) -> list[str]:
         for fault, fixed in FIXES.items():
             page = re.sub(fault, fixed, page)
         path.write_text(page, "utf-8")
-    copy_extras(site)
+    add_extras(site)
     return done.stderr.splitlines()
 
 
-def copy_extras(site: Path) -> None:
-    """Add the frames of the sliders, and the page that colors photos in the browser."""
+def add_extras(site: Path) -> None:
+    """Add the frames of the sliders, and the page that colors photos in the browser.
+
+    That page needs tools which not everybody has; without it, the front page has no button for it.
+    """
     for name in names():
         if (notebooks.FRAMES / name).is_dir():
             pictures = shutil.ignore_patterns("*.json")
             shutil.copytree(notebooks.FRAMES / name, site / "frames" / name, ignore=pictures)
     if importlib.util.find_spec("tools.web_page"):
-        importlib.import_module("tools.web_page").build(site)
+        print(importlib.import_module("tools.web_page").build(site))
+    if not (site / "color.html").exists():
+        front = site / "index.html"
+        front.write_text(front.read_text("utf-8").replace(COLOR_BUTTON, ""), "utf-8")
 
 
 if __name__ == "__main__":

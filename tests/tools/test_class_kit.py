@@ -414,7 +414,9 @@ def small_lesson():
         new_output("display_data", data=data, metadata={"image/jpeg": {"alt": "a dot"}})
     ]
     cells = [
-        new_markdown_cell("## One\n\nText.\n\n**Before you run this:** which color,\nand why?"),
+        new_markdown_cell(
+            "## One\n\nText.\n\nA box. **Before you run this:** which color,\nand why?"
+        ),
         drawing,
         new_markdown_cell("### Exercise 1 · ●○○ · 5 min · Add"),
         new_markdown_cell("## Two"),
@@ -426,7 +428,7 @@ def small_lesson():
 def test_a_section_has_its_questions_and_figures():
     cells = section(small_lesson(), "One")
     assert len(cells) == 3
-    assert questions(cells) == ["which color,\nand why?"]
+    assert questions(cells) == ["A box. Which color,\nand why?"]
     [(picture, alt)] = pictures(cells)
     assert picture.startswith(b"\x89PNG") and alt == "a dot"
     assert Image.open(io.BytesIO(as_png(picture))).size == (3, 2)
@@ -440,7 +442,7 @@ def test_slides_and_prediction_sheets_come_from_the_sections_of_a_session():
     assert made.count("<section>") == 4, "title, question, figure, closing question"
     assert 'alt="a dot"' in made and "and why?" in made and "T &amp; U" in made
     sheet = prediction_sheets([session], [(lesson, small_lesson())])
-    assert "**00 · One.** which color,\nand why?" in sheet and "____" in sheet
+    assert "**00 · One.** A box. Which color,\nand why?" in sheet and "____" in sheet
 
 
 def test_every_step_with_a_vote_says_what_to_expect(kit):

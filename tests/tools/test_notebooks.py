@@ -228,7 +228,7 @@ def test_execute_student_and_table(folder, capsys):
     assert counts == [1, 2, 3, 4, 5]
     assert done.cells[1].source == SETUP.format(repository=REPOSITORY)
     assert done.cells[2].outputs[0].text == "['laptop', '1', '1']\n"
-    assert done.cells[3].outputs == [], "a progress bar is no output"
+    assert done.cells[3].outputs == [], "a progress bar is not an output"
     assert done.metadata.colorlib.code_hash == notebooks.code_hash(done)
     assert "about" in notebooks.describe(NAME, done).run_time
     readme = (folder / "README.md").read_text("utf-8")

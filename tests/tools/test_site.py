@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import re
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -155,7 +156,7 @@ def test_the_readme_becomes_the_front_page(course):
     assert index.startswith("# A course") and f"[first]({FIRST}.ipynb)" in index
     assert "![Two balloons](images/picture.png)" in index
     assert (course / "source" / "images" / "picture.png").exists()
-    assert f'<a class="button" href="{FIRST}.html">' in index and "color.html" not in index
+    assert f'<a class="button" href="{FIRST}.html">' in index
     assert "badge.svg" not in index, "it comes from another server"
     assert "[how to install](install.md), the license, [the data](data.md)" in index
     assert "[a site](https://example.org/x)" in index
@@ -171,15 +172,21 @@ def test_pages_link_to_each_other_and_the_package_has_a_map(course):
     assert "- [`colorlib.color`](modules/colorlib.color.rst): RGB" in package
 
 
-def test_the_page_that_colors_photos_is_linked_and_built_where_it_exists(course, monkeypatch):
-    made = []
-    page = SimpleNamespace(build=made.append)
+@pytest.mark.parametrize("is_made", [True, False])
+def test_the_page_that_colors_photos_is_linked_where_it_was_made(is_made, course, monkeypatch):
+    def build(folder):
+        if is_made:
+            (folder / "color.html").touch()
+        return "no npm"
+
     monkeypatch.setattr(site.importlib.util, "find_spec", lambda name: name == "tools.web_page")
-    monkeypatch.setattr(site.importlib, "import_module", lambda name: page)
+    monkeypatch.setattr(site.importlib, "import_module", lambda name: SimpleNamespace(build=build))
     site.prepare(course / "source")
-    assert 'href="color.html"' in (course / "source" / "index.md").read_text("utf-8")
-    site.copy_extras(course / "site")
-    assert made == [course / "site"]
+    (course / "made").mkdir()
+    shutil.copy(course / "source" / "index.md", course / "made" / "index.html")
+    site.add_extras(course / "made")
+    page = (course / "made" / "index.html").read_text("utf-8")
+    assert ("color.html" in page) == is_made and f'href="{FIRST}.html"' in page
 
 
 # --- predictions ---
