@@ -153,6 +153,9 @@ class PhotoFolder(DecodedPhotos):
         cache: a folder for decoded photos. There `WORTH_CACHING` photos or more are kept in a
             memory-mapped file, one for each root, size and fit, until the files change.
 
+    Attributes:
+        files: paths of the photos, in the order of `names`.
+
     Raises:
         NotADirectoryError: there is no such folder.
         PhotoError: fewer than 2 usable photos.
@@ -174,7 +177,7 @@ class PhotoFolder(DecodedPhotos):
         _check_enough(root, facts["names"], left_out)
         rgb = torch.frombuffer(content, dtype=torch.uint8).view(-1, 3, size, size)
         super().__init__(rgb, facts["names"], left_out, os.fspath(root))
-        self.root = root
+        self.root, self.files = root, [self._paths[name] for name in self.names]
 
     def _read(self, name: str) -> Image.Image:
         # a JPEG of twice the size is small enough to be quick and large enough to shrink well
