@@ -1,4 +1,4 @@
-"""A painter that only remembers, for lesson 03: it shows what a split by crop rewards."""
+"""A copier that only remembers, for lesson 03: it shows what a split by crop rewards."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ EDGE = WINDOW // 2
 
 
 class Exam(NamedTuple):
-    """Three crops of each photo, and what the painter makes of them."""
+    """Three crops of each photo, and what the copier makes of them."""
 
     frame: tuple[int, int, int, int]
     """Row, column, height and width of the first crop's colored part in its photo, in pixels."""
@@ -64,7 +64,7 @@ def remember(memory: Tensor, crops: Tensor, limit: int) -> Tensor:
 
 
 def take_exam(pictures: Tensor, seed: int, limit: int) -> Exam:
-    """Let the painter color three crops of each photo, with three kinds of memory.
+    """Let the copier color three crops of each photo, with three kinds of memory.
 
     Args:
         pictures: L, a and b of the photos, (N, 3, 128, 128).

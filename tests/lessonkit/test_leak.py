@@ -1,4 +1,4 @@
-"""The painter of lesson 03 remembers what it has seen, and nothing else."""
+"""The copier of lesson 03 remembers what it has seen, and nothing else."""
 
 import pytest
 import torch
