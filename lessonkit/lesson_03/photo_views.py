@@ -30,7 +30,7 @@ def draw_exam(
     Returns:
         The figure in 256 colors, which takes less space.
     """
-    figure, grid = plt.subplots(len(names), 1 + len(crops), figsize=(11, 9), squeeze=False)
+    figure, grid = plt.subplots(len(names), 1 + len(crops), figsize=(9, 7.4), squeeze=False)
     columns = {"the photo": photos / 255} | crops
     for column, (title, pictures) in zip(grid.T, columns.items()):
         column[0].set_title(title)

@@ -12,7 +12,7 @@ def test_the_exam_is_drawn_with_few_colors():
     photos, crops = torch.randint(0, 256, (2, 3, 16, 16)), torch.rand(2, 3, 8, 8)
     columns = {"truth": crops, "gray": 0 * crops}
     drawn = photo_views.draw_exam(photos, columns, (4, 4, 8, 8), ["cat", "cup"])
-    assert drawn.mode == "P" and drawn.width == 1100
+    assert drawn.mode == "P" and drawn.width == 900
     assert not plt.get_fignums()
 
 
