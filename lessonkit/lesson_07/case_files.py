@@ -126,7 +126,7 @@ def draw_last(cases: dict[str, Kept], columns: int = 6) -> Figure:
 def draw_large(rows: dict[str, Image.Image]) -> Figure:
     """Draw rows of square pictures, smoothly enlarged."""
     first = next(iter(rows.values()))
-    figure, axes = plt.subplots(figsize=(1.4 * first.width / first.height + 0.8, 1.4 * len(rows)))
+    figure, axes = plt.subplots(figsize=(1.15 * first.width / first.height + 0.8, 1.15 * len(rows)))
     draw_rows(axes, rows, first.height, interpolation="bicubic")
     return figure
 
