@@ -126,7 +126,9 @@ def draw_last(cases: dict[str, Kept], columns: int = 6) -> Figure:
 def draw_large(rows: dict[str, Image.Image]) -> Figure:
     """Draw rows of square pictures, smoothly enlarged."""
     first = next(iter(rows.values()))
-    figure, axes = plt.subplots(figsize=(1.15 * first.width / first.height + 0.8, 1.15 * len(rows)))
+    inches = 1.15  # per picture
+    width = inches * first.width / first.height + 0.8
+    figure, axes = plt.subplots(figsize=(width, inches * len(rows)))
     draw_rows(axes, rows, first.height, interpolation="bicubic")
     return figure
 
