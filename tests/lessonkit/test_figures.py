@@ -194,7 +194,7 @@ def test_label_map_has_a_color_for_each_label():
         (diagrams.draw_players, ["painter\nG", "critic\nD"]),
         (diagrams.draw_loop, ["train D, G held\nreal → 1, fake → 0", "train G, D held\nfake → 1"]),
     ],
-    ids=["unet", "small unet", "players", "family", "loop"],
+    ids=["unet", "small unet", "players", "loop"],
 )
 def test_diagrams(draw, words):
     figure = draw()
