@@ -112,7 +112,7 @@ def show(figure: Figure | Image.Image, alt: str) -> None:
     picture = figure if isinstance(figure, Image.Image) else render(figure)
     kind, data = "image/png", encode(few_colors(picture), optimize=True)
     if len(data) > LARGEST_PNG:
-        fine = {"quality": 85, "subsampling": 0}  # 0: keeps the colors at full resolution
+        fine = {"quality": 80, "subsampling": 1}  # 1: half the color resolution, across only
         kind, data = "image/jpeg", encode(picture.convert("RGB"), "JPEG", **fine)
     bundle = {kind: base64.b64encode(data).decode(), "text/plain": alt}
     display(bundle, raw=True, metadata={kind: {"alt": alt}})
