@@ -56,9 +56,7 @@ lab: .venv/.installed ## Open the course in JupyterLab
 # A process on each core: of unit tests small enough for one thread each.
 test: lint ## Lint, run the unit tests, execute every notebook
 	@echo "==> Unit tests"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not whole" --cov=colorlib --cov-fail-under=95
-	@echo "==> Whole lessons and runs, also in a browser where there is one"
-	@$(BIN)/python -m pytest -n auto -m whole
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not trust" --cov=colorlib --cov-fail-under=95
 	@echo "==> Every notebook, cell by cell (ci profile)"
 	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(BIN)/python -m pytest \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto --dist loadfile notebooks/
@@ -75,7 +73,7 @@ notebooks: .venv/.installed ## Execute every notebook in place (laptop profile),
 student: .venv/.installed ## Derive the copies without solutions into build/student/
 	@$(BIN)/python -m tools.notebooks student
 
-class: .venv/.installed ## Build the class kit: teacher's guide, plan, answers, quiz, project, glossary
+class: .venv/.installed ## Build the class kit: guide, slides, run sheets, figures, quiz, project, glossary
 	@$(BIN)/python -m tools.class_kit
 
 # Only the web pages need Sphinx, so only `make site` installs it.
@@ -117,6 +115,6 @@ test-oldest: .venv/.installed ## Test on the oldest versions that we promise, in
 	  -e ".[course,test]"
 	@$(BIN)/python -m uv pip uninstall --quiet --python $(OLDEST)/bin/python papermill
 	@echo "==> Unit tests, and every notebook, cell by cell (ci profile)"
-	@OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto -m "not whole"
+	@OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto -m "not trust"
 	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(OLDEST)/bin/python -m pytest \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto --dist loadfile notebooks/

@@ -238,8 +238,7 @@ def test_a_fork_is_tested_by_what_make_test_runs():
     for command in (
         "ruff check .",
         "ruff format --check .",
-        'pytest -n auto -m "not whole"',
-        "pytest -n auto -m whole",
+        'pytest -n auto -m "not trust"',
         "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto",
     ):
         assert command in makefile and command in commands, command

@@ -127,7 +127,6 @@ def saved_step(run: Path) -> int:
         return (Run(run, {}).load_checkpoint() or {"step": 0})["step"]
 
 
-@pytest.mark.whole
 @pytest.mark.trust
 def test_a_run_killed_at_random_moments_ends_with_the_same_weights(context, photos, tmp_path):
     def finish(process: multiprocessing.Process, run: Path) -> dict:

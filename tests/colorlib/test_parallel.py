@@ -139,7 +139,7 @@ def halves_apart(config, dataset):
     return generator, discriminator, history
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_two_processes_learn_what_one_does_that_takes_the_halves_apart(context, tmp_path):
     finish(start(context, learn, tmp_path), tmp_path)
     for name, config in CONFIGS.items():
@@ -190,7 +190,7 @@ def assert_same(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_they_stop_at_the_same_step_and_go_on(context, tmp_path):
     finish(start(context, stop, tmp_path), tmp_path)
     (history, weights), (other_history, other_weights) = (
@@ -223,7 +223,7 @@ def command(rank: int, folder: Path, *arguments: str) -> None:
     main([*TINY, "--out", str(folder / "run"), *arguments])
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_the_other_says_so_and_what_was_saved_is_good(context, photos, tmp_path):
     arguments = ("--data", str(photos), "--steps", "100000")
     members = start(context, command, tmp_path, *arguments)
@@ -240,7 +240,7 @@ def test_the_other_says_so_and_what_was_saved_is_good(context, photos, tmp_path)
     assert Run(tmp_path / "run", {}).load_checkpoint()["step"] > 0
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_torchrun(photos, tmp_path):
     """The command of the README: one run folder, one set of results."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -254,7 +254,7 @@ def test_torchrun(photos, tmp_path):
     assert len(read_history(out / "history.csv")) == 3
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_two_machines_without_a_shared_disk(photos, tmp_path):
     """Two torchruns on this machine, each in a folder of its own; the first writes the run."""
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}

@@ -898,7 +898,7 @@ def gradient_of(network):
     return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 class TestCompiled:
     """With a backend that needs no compiler: what is traced is the same for all."""
 
@@ -1011,7 +1011,7 @@ def test_the_tutorial_is_line_nine():
     assert (tutorial.generator_width, tutorial.size, tutorial.fit) == (64, 256, "stretch")
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_the_tutorial_at_full_size_on_five_photos(tmp_path):
     """The full networks at 256 pixels, with a last batch of one: train, stop, resume, test."""
     config = replace(RECIPES["tutorial"], epochs=1)

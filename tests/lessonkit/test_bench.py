@@ -91,7 +91,7 @@ def test_the_work_of_a_photo_is_what_was_counted_by_hand():
     assert work(config, CPU) / 2 == pytest.approx(3 * 48.1e9 / 16 + 8 * of_d, rel=0.002)
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_a_run_measures_all_stages_and_writes_them_down(folder, tmp_path, monkeypatch, capsys):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda network, **_: compiled.append(network) or network)

@@ -217,7 +217,7 @@ def test_figures_can_be_drawn():
         assert axes.get_xlabel()
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_processes_have_the_gradient_of_the_whole_batch():
     lines = [line for line in fast.run_processes(share.__file__, 2).splitlines() if line]
     assert len(lines) == 2
@@ -225,7 +225,7 @@ def test_processes_have_the_gradient_of_the_whole_batch():
         assert float(line.split("off by ")[1].split()[0]) < 1e-5
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_processes_that_fail_say_why(tmp_path):
     script = tmp_path / "broken.py"
     script.write_text("raise SystemExit('no such luck')", "utf-8")

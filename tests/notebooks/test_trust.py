@@ -212,7 +212,7 @@ def test_a_virus_scanner_may_hold_a_new_file_for_a_moment(tmp_path, monkeypatch)
     assert (tmp_path / "a.txt").read_text() == "new" and os.listdir(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_workers_may_be_started_as_on_windows_and_macos(photos):
     folder = PhotoFolder(photos, size=32, files=sorted(photos.glob("*.png")))
     options = {"num_workers": 1, "multiprocessing_context": "spawn"}
@@ -522,7 +522,7 @@ trained = module.train(config, Noise(), "a run")
 print(numbers, len(trained.history))"""
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_a_notebook_whose_kernel_dies_goes_on_and_may_be_run_again(tmp_path):
     folder = tmp_path / STRANGE
     folder.mkdir()

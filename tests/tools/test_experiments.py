@@ -148,7 +148,7 @@ def papermill(photos, out, epochs):
     )
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups to kill")
 def test_papermill_on_a_folder_killed_and_started_again_goes_on(photos, tmp_path):
     out, epochs = tmp_path / "run", 150
@@ -171,7 +171,7 @@ def test_papermill_on_a_folder_killed_and_started_again_goes_on(photos, tmp_path
     assert len(steps) % epochs == 0
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_the_experiment_at_tiny_size(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("COLORLIB_PROFILE", "ci")
     places = {"runs": tmp_path / "runs", "out": tmp_path / "photos.json"}

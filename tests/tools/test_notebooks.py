@@ -61,7 +61,7 @@ def test_nothing_finished_is_called_unfinished():
         assert faults(name, read(name)), f"{name} is finished: take it out of UNFINISHED"
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 @pytest.mark.parametrize("name", names())
 def test_the_learners_copy_runs_to_its_end(name, tmp_path):
     notebooks.run(notebooks.without_solutions(read(name)), tmp_path, "ci", strict=False)

@@ -35,7 +35,7 @@ def in_browser(test):
     """Mark what drives Chromium through the built page."""
     marks = [
         pytest.mark.browser,
-        pytest.mark.whole,
+        pytest.mark.trust,
         needs_onnx,
         pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: apt install chromium"),
         pytest.mark.skipif(not shutil.which("npm"), reason="no npm here: install Node.js"),
@@ -67,7 +67,7 @@ def test_weights_are_rounded_to_half_precision_and_large_layers_further(count, b
     assert not (rounded.view(np.uint16) & (2 ** (10 - bits) - 1)).any()
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 @needs_onnx
 @pytest.mark.parametrize(
     "architecture, arguments, multiple",
