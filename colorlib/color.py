@@ -1,20 +1,22 @@
-"""RGB, YUV and CIE Lab on tensors of pictures, colorfulness, the scale the networks use.
+"""RGB, YUV and CIE Lab on tensors of pictures, colorfulness, and the scale of the networks.
 
-From the bytes of a photo to Lab it takes four steps:
+Getting from the bytes of a photo to Lab takes four steps:
 
     bytes --/255--> sRGB --gamma off--> linear light --3x3 matrix--> XYZ --cube root--> L*a*b*
 
-- *sRGB* is what files store and screens take. It is bent ("gamma") so that equal steps look about
-  equal: 0.5 stands for a fifth of the light of 1.
-- *Linear light* is proportional to the light itself; only here may lights be added or averaged.
-- *XYZ* is three weighted sums of it that hold all an eye can tell apart; Y is luminance.
-- *Lab* follows how different colors look: L* is how light, a* from green to red, b* from blue to
-  yellow. Grays have a* = b* = 0, so L* alone is the black-and-white photo.
+- *sRGB* is what files store and screens expect. A curve ("gamma") makes equal steps look about
+  equal: the value 0.5 means a fifth of the light of 1.
+- *Linear light* is proportional to the light itself. Only here can lights be added or averaged.
+- *XYZ* is three weighted sums of linear light that contain everything the eye can distinguish; Y
+  is the luminance.
+- *Lab* measures how different colors look: L* is the lightness, a* goes from green to red, and b*
+  from blue to yellow. Grays have a* = b* = 0, so L* alone is the black-and-white photo.
 
 Pictures are (..., 3, H, W) with any leading dimensions. RGB is uint8 in 0..255 or float in 0..1;
-all else is float. float64 stays float64, uint8 becomes float32. Everything runs on any device, can
-be differentiated, also at black and white, and leaves its input unchanged. A wrong shape or dtype
-is a ValueError that quotes it. Ranges are not checked: unclipped predictions lie outside 0..1.
+everything else is float. float64 stays float64, and uint8 becomes float32. All functions run on any
+device, have finite gradients (even at black and white), and leave their input unchanged. A wrong
+shape or dtype raises a ValueError that quotes it. Ranges are not checked, because unclipped
+predictions can be outside 0..1.
 
 References:
     IEC 61966-2-1:1999, the sRGB standard: gamma and primaries.
@@ -28,14 +30,14 @@ import torch
 from torch import Tensor
 
 AB_SCALE = 110.0
-"""What a* and b* are divided by for the networks, whose tanh gives -1..1.
+"""The divisor of a* and b* for the networks, whose tanh outputs -1..1.
 
-All of sRGB spans a* from -86.2 (green) to 98.2 (magenta) and b* from -107.9 (blue) to 94.5
-(yellow). So 110 leaves every color of a screen inside -1..1.
+sRGB spans a* from -86.2 (green) to 98.2 (magenta) and b* from -107.9 (blue) to 94.5
+(yellow), so dividing by 110 keeps every color that a screen can show within -1..1.
 """
 
-# What sRGB's primaries are in XYZ, and the white that all is compared with: D65, seen by the
-# 2-degree observer. Both as scikit-image rounds them, so that white has b* = 0.005 instead of 0.
+# The primaries of sRGB in XYZ, and the reference white: D65 for the 2-degree observer. Both are
+# rounded as in scikit-image, which is why white has b* = 0.005 instead of 0.
 XYZ_FROM_RGB = (
     (0.412453, 0.357580, 0.180423),
     (0.212671, 0.715160, 0.072169),
@@ -43,18 +45,18 @@ XYZ_FROM_RGB = (
 )
 WHITE_XYZ = (0.95047, 1.0, 1.08883)
 
-# Lab only needs XYZ divided by white, so the matrix may do that too. Inverted in float64.
+# Lab only needs XYZ divided by white, so the matrix includes that division. Inverted in float64.
 _relative = torch.tensor(XYZ_FROM_RGB, dtype=torch.float64)
 _relative /= torch.tensor(WHITE_XYZ, dtype=torch.float64)[:, None]
 RELATIVE_XYZ_FROM_RGB = _relative.tolist()
 RGB_FROM_RELATIVE_XYZ = torch.linalg.inv(_relative).tolist()
 
-# Near black each curve is a straight line. sRGB's ends here, in sRGB and in linear light.
+# Near black each curve is a straight line. This is where sRGB's line ends, on both scales.
 SRGB_KNEE = 0.04045
 LINEAR_KNEE = 0.0031308
 
-# Lab's line ends here, in f and, cubed, in light. These are the fractions of CIE 15:2004; the
-# rounded 7.787 and 0.008856 of older texts and scikit-image make a* jump by 2e-4 at the joint.
+# Lab's line ends here in f, and at its cube in light. These are the exact fractions of CIE 15:2004;
+# the rounded 7.787 and 0.008856 of older texts and scikit-image make a* jump by 2e-4 at the joint.
 LAB_KNEE = 6 / 29
 LAB_SLOPE = 1 / (3 * LAB_KNEE**2)  # 7.787, the slope of the cube root at the joint
 
@@ -63,7 +65,7 @@ U_SCALE, V_SCALE = 0.492111, 0.877283  # SMPTE 170M-2004
 
 FLOATS = (torch.float32, torch.float64)
 BYTES_AND_FLOATS = (torch.uint8, *FLOATS)
-STRIP_VALUES = 2**18  # 1 MiB of float32: about what a CPU core keeps in its own cache
+STRIP_VALUES = 2**18  # 1 MiB of float32: about the size of a CPU core's own cache
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
@@ -255,20 +257,20 @@ def colorfulness(rgb: Tensor) -> Tensor:
     """How colorful a picture looks: gray 0, moderately 33, quite 59, extremely 109.
 
     With rg = R - G and yb = (R + G)/2 - B on the scale 0..255, it is
-    sqrt(σ²(rg) + σ²(yb)) + 0.3 sqrt(μ²(rg) + μ²(yb)). It knows no truth: blue grass scores high.
+    sqrt(σ²(rg) + σ²(yb)) + 0.3 sqrt(μ²(rg) + μ²(yb)). It ignores the truth: blue grass scores high.
 
     Reference: Hasler and Süsstrunk 2003, metric M(3).
     """
     red, green, blue = (255 * to_unit(rgb)).flatten(2).unbind(dim=1)  # (B, H·W) each
     opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, B, H·W)
-    # whoever learns by it needs finite slopes, and the root at 0, where all is gray, has none
+    # a loss needs finite gradients, and the square root at 0 (all gray) has none
     spread = opponents.var(dim=2, correction=0).sum(dim=0).clamp(min=1e-12).sqrt()
     offset = opponents.mean(dim=2).square().sum(dim=0).clamp(min=1e-12).sqrt()
     return spread + 0.3 * offset
 
 
 def to_unit(picture: Tensor) -> Tensor:
-    """Bring RGB or gray in bytes to float32 in 0..1; floats are there already."""
+    """Convert RGB or gray from bytes to float32 in 0..1; floats are returned unchanged."""
     return picture.float() / 255 if picture.dtype == torch.uint8 else picture
 
 
@@ -317,20 +319,20 @@ def _lab_curve(light: Tensor) -> Tensor:
 
 
 def _lab_curve_inverse(value: Tensor) -> Tensor:
-    """Undo `_lab_curve`; a cube is harmless everywhere."""
+    """Undo `_lab_curve`; a cube needs no clamp."""
     return torch.where(value > LAB_KNEE, value**3, (value - 4 / 29) / LAB_SLOPE)
 
 
 def _weighted_sum(weights: Sequence[float], channels: Sequence[Tensor]) -> Tensor:
-    # no matrix product: under autocast or TF32 that would keep only three digits
+    # not a matrix product, which would keep only three digits under autocast or TF32
     first, second, third = (weight * channel for weight, channel in zip(weights, channels))
     return first + second + third
 
 
 def _in_strips(convert: Callable[[Tensor], Tensor], picture: Tensor) -> Tensor:
-    """Convert a large picture a few rows at a time, so that a CPU's cache holds the steps between.
+    """Convert a large picture a few rows at a time, so the intermediate steps fit the CPU's cache.
 
-    With 12 megapixels it takes half as long, and 200 MB less.
+    At 12 megapixels this halves the time and saves 200 MB.
     """
     if picture.numel() <= STRIP_VALUES or not picture.is_cpu:
         return convert(picture)
@@ -341,7 +343,7 @@ def _in_strips(convert: Callable[[Tensor], Tensor], picture: Tensor) -> Tensor:
 
 def _otsu_thresholds(gray: Tensor) -> Tensor:
     """Find Otsu's threshold of each picture: (..., 1, H, W) to (..., 1, 1, 1)."""
-    from skimage.filters import threshold_otsu  # here, as this import takes half a second
+    from skimage.filters import threshold_otsu  # imported here because it takes half a second
 
     pictures = gray.detach().cpu().flatten(0, -3).numpy()
     thresholds = [threshold_otsu(p) if p.min() < p.max() else 0.5 for p in pictures]
@@ -351,7 +353,7 @@ def _otsu_thresholds(gray: Tensor) -> Tensor:
 def _check(
     picture: Tensor, name: str, dtypes: Sequence[torch.dtype], channels: Sequence[int] = (3,)
 ) -> None:
-    """Refuse, with a ValueError that says what to do, what is no picture of these kinds."""
+    """Raise a ValueError that says what to do if this is not a picture of these kinds."""
     if not isinstance(picture, Tensor):
         raise ValueError(
             f"{name} must be a torch tensor, not {type(picture).__name__}; "

@@ -74,7 +74,7 @@ class UNet(nn.Module):
             ab: a*/110 and b*/110, (B, 2, H, W), in [-1, 1] (tanh).
 
         Raises:
-            ValueError: H or W is no multiple of 2**depth, or L has the wrong shape.
+            ValueError: H or W is not a multiple of 2**depth, or L has the wrong shape.
         """
         check_input(L, self.config["depth"])
         x = self.first(L)  # (B, 64, H, W)
@@ -111,7 +111,7 @@ class StridedUNet(nn.Module):
         self.down = nn.ModuleList(
             convolution(above, below, stride=2) for above, below in pairwise(widths)
         )
-        # below the skip of its own level lies beside what came up: twice the channels
+        # at every level but the lowest, the skip doubles the channels
         self.up = nn.ModuleList(
             convolution(below if below == widths[-1] else 2 * below, above, stride=1)
             for above, below in reversed(list(pairwise(widths)))

@@ -392,7 +392,7 @@ def triptychs(
 
 
 def write_picture(path: Path | str, picture: Image.Image, comment: str = "") -> None:
-    """Write a picture as PNG, whole or not at all, with a comment for whoever asks the file."""
+    """Write a picture as PNG, atomically, with an optional comment in its metadata."""
     notes = PngInfo()
     if comment:
         notes.add_text("Comment", comment)
@@ -470,7 +470,7 @@ COLUMNS = {
 
 
 def results_table(rows: dict[str, dict[str, float]], style: str = "simple") -> str:
-    """Rows of metrics as a table to print; the real photos' colorfulness stands in the last row.
+    """Rows of metrics as a table to print; the last row has the real photos' colorfulness.
 
     Args:
         rows: name -> row, as `compare` returns them.

@@ -374,7 +374,7 @@ def nfc(name: str) -> str:
 
 
 def rank(name: str, seed: int = 0) -> tuple[bytes, str]:
-    """Where a photo stands in the order that `split_by_photo` cuts in two."""
+    """The sort key of a photo in the order that `split_by_photo` cuts in two."""
     key = nfc(f"{seed}:{name}").encode("utf-8", "surrogateescape")
     return hashlib.sha256(key).digest(), name
 

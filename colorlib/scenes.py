@@ -1,17 +1,17 @@
 """Built-in data: small painted scenes whose colors can be learned in a minute.
 
-Every thing in a scene (sky, grass, brick, orange, ...) has a color of its own, and a texture, a
-shape and a place that show in L* alone: who looks at the gray picture can tell the colors. The
-balloon is the exception. A coin makes it red or blue at the same L*: no network can know which,
-and what it paints instead is the lesson.
+Everything in a scene (sky, grass, brick, orange, ...) has its own color, and a texture, a shape and
+a place that show in L* alone, so the gray picture reveals the colors. The balloon is the exception:
+a coin toss makes it red or blue at the same L*. No network can know which, and what it paints
+instead is the lesson.
 
-A scene is painted back to front, thing after thing, straight into CIE Lab and in unit coordinates
-(x to the right, y down, both 0..1), so it is the same scene at every size. A thing is a label, the
-depth of each point inside its outline, and a relief: its texture, added to its usual L*. Lengths
-are in widths of the picture, unless u and v say that they are in sizes of the thing.
+A scene is painted back to front, directly in CIE Lab and in unit coordinates (x to the right, y
+down, both 0..1), so it is the same scene at every size. A thing has a label, a depth inside its
+outline at each point, and a relief: its texture, which is added to its usual L*. Lengths are in
+widths of the picture; u and v are in sizes of the thing.
 
-From top to bottom: what you can call, the two kinds of scenes, the patch that is painted on, the
-things, and at the end the shapes that several of them are made of.
+From top to bottom: the public functions, the two kinds of scenes, the patch to paint on, the
+things, and the shapes that several of them share.
 """
 
 from functools import cache
@@ -25,8 +25,8 @@ from colorlib.color import lab_to_rgb
 
 BALLOON_RED_AB = (60.0, 52.0)
 BALLOON_BLUE_AB = (32.0, -71.0)
-BALLOON_LIGHTNESS = (38.0, 54.0)  # over all of this L* both paints lie within sRGB: none is clipped
-BALLOON_SHARE = 0.5  # of the scenes have one
+BALLOON_LIGHTNESS = (38.0, 54.0)  # in this range of L* both paints are inside sRGB
+BALLOON_SHARE = 0.5  # the fraction of scenes with a balloon
 
 COLORS = {  # label: the thing's usual L*, a*, b* in CIE units
     "sky": (76, -8, -34),
@@ -160,8 +160,8 @@ def _scene_colors(rng, paint) -> dict:
 def _landscape(patch, rng, x, balloon):
     """By the sea, by a lake, in a meadow or in a village.
 
-    `balloon` paints one over x, if the scene has one: it flies before the hills and behind all
-    that stands in front.
+    `balloon` paints one above x, if the scene has one: in front of the hills and behind everything
+    that comes later.
     """
     place = ("sea", "lake", "meadow", "village")[rng.integers(4)]
     has_water = place in ("sea", "lake")
@@ -207,7 +207,7 @@ def _still_life(patch, rng, x, balloon):
     for i, (across, down) in enumerate(places):
         kind, radius = ("orange", "lemon")[rng.integers(2)], rng.uniform(0.07, 0.085)
         _fruit(patch, rng, kind, bowl_x + across, edge + down, radius)
-        if i == 2:  # the first three lie in it
+        if i == 2:  # the first three are in it
             _bowl(patch, bowl_x, edge - 0.05)
 
 

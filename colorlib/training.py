@@ -271,7 +271,7 @@ class Loop:
         if not self.pending:
             return
         values = [value for _, losses in self.pending for value in losses.values()]
-        # the only wait for the device; there may be no values, if nobody trained on these steps
+        # the only wait for the device; the list is empty if no network was due in these steps
         numbers = iter(parallel.mean_of_all(torch.stack(values)).tolist() if values else ())
         for row, losses in self.pending:
             row |= dict.fromkeys(LOSSES) | {name: next(numbers) for name in losses}

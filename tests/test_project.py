@@ -50,7 +50,7 @@ def test_conda_environment_has_the_same_requirements():
     assert pip == "pip"
     assert from_pip == {"pip": ["-e ."]}
     wanted = {f"{CONDA_NAMES.get(r.name, r.name)}{r.specifier}" for r in REQUIREMENTS}
-    # pip adds Sphinx for whoever builds the web pages
+    # pip adds Sphinx for people who build the web pages
     wanted -= set(EXTRAS["site"]) - set(EXTRAS["course"]) - set(EXTRAS["test"])
     assert set(packages) == wanted
 

@@ -23,7 +23,7 @@ def best_critic(answer):
     require(not torch.allclose(got, q / (p + q)), swapped)
     require(got.max() <= 1, "answers above 1: that is how many times likelier, not a share.")
     require(got.min() >= 0, "answers below 0: a difference, not a share between 0 and 1.")
-    nowhere = "where nothing real ever is (p = 0) answer 0: all that is seen there is fake."
+    nowhere = "where nothing real ever is (p = 0) answer 0: everything seen there is fake."
     require(got[2] == 0, nowhere)
     message = "with p = 0.2 and q = 0.6 one number in four is real: answer 0.25."
     require_close(got, best_discriminator(p, q), message)

@@ -22,7 +22,7 @@ LONG_SIDE = 400  # pixels, as in DUTS
 SIDEWAYS = 6  # EXIF: the camera was held upright; turn right by 90 degrees to see the photo
 ORIENTATION = 0x0112  # the number of that entry in EXIF
 
-STRANGE = {  # what lies beside the ordinary photos, and how it came there
+STRANGE = {  # what is mixed in with the ordinary photos, and how it came there
     "Thumbs.db": "Windows keeps small previews here",
     ".DS_Store": "macOS notes here how the folder looks",
     "more": "a subfolder, with one good photo in it",
@@ -42,7 +42,7 @@ def make_messy_folder(root: str | os.PathLike, scenes: int = 20) -> Path:
 
     Args:
         root: the folder to make; it must not exist, or be empty.
-        scenes: how many painted scenes, at least 3; one lies in the subfolder, one as the cutout.
+        scenes: how many painted scenes, at least 3; one is in the subfolder, one as the cutout.
 
     Returns:
         root as a Path. Usable in it: 4 photos and all scenes.

@@ -87,7 +87,7 @@ def influence(layers: int, count: int, side: int = 96) -> Tensor:
 
 
 def windows(discriminator: nn.Module, side: int) -> tuple[int, int, int]:
-    """Compute where the receptive fields of a discriminator's scores lie in a picture.
+    """Compute where the receptive fields of a discriminator's scores are in a picture.
 
     Args:
         discriminator: a stack of convolutions.

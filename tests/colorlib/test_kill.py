@@ -121,7 +121,7 @@ def outcome(run: Path) -> dict:
 
 
 def saved_step(run: Path) -> int:
-    """The step that the run would go on from; a damaged checkpoint is an error."""
+    """The step that the run would resume from; a damaged checkpoint is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return (Run(run, {}).load_checkpoint() or {"step": 0})["step"]

@@ -16,7 +16,7 @@ from lessonkit.checks import Check
 
 
 def cases(module, right, wrong):
-    """Make the test cases of a lesson; every check must stand in both tables.
+    """Make the test cases of a lesson; every check must be in both tables.
 
     Args:
         module: lessonkit.lesson_NN.checks.

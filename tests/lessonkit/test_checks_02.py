@@ -45,7 +45,7 @@ WRONG = {
         (lambda p, q: p / p + q, "brackets"),
         (lambda p, q: p - q, "a difference"),
         (lambda p, q: (p > q).float(), "one number in four"),
-        (lambda p, q: 0.5 + 0 * p, "all that is seen there is fake"),
+        (lambda p, q: 0.5 + 0 * p, "everything seen there is fake"),
         (lambda p, q: (p / (p + q))[0], "one answer for each x"),
     ],
     "at_equilibrium": [

@@ -60,7 +60,7 @@ def course(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lab(course, tmp_path_factory):
-    """The address of a JupyterLab of our own, without the settings of whoever runs the tests."""
+    """The address of a JupyterLab of our own, without the settings of the person who runs the tests."""
     home = tmp_path_factory.mktemp("jupyter")
     # all cells stay in the page, also those that are not on the screen
     settings = home / "settings" / "@jupyterlab" / "notebook-extension"
@@ -179,7 +179,10 @@ def move_and_see(box, folder):
 
 @pytest.mark.parametrize(
     "name",
-    ["02_the_gan_game", *(pytest.param(name, marks=pytest.mark.trust) for name in ("demo", *LESSONS))],
+    [
+        "02_the_gan_game",
+        *(pytest.param(name, marks=pytest.mark.trust) for name in ("demo", *LESSONS)),
+    ],
 )
 def test_a_control_changes_the_picture(name, lab, browser, tmp_path):
     if name != "demo" and not (FOLDER / f"{name}.ipynb").exists():
