@@ -1,7 +1,7 @@
 """A folder of photos as such folders really are, made for lesson 03 in the shape of DUTS.
 
-Good photos in `DUTS-TE-Image`, their masks in `DUTS-TE-Mask`, and between them what lies there
-when people, cameras and computers have used a folder: see `STRANGE`.
+Good photos in `DUTS-TE-Image`, their masks in `DUTS-TE-Mask`, and between them what
+people, cameras and computers leave behind: see `STRANGE`.
 """
 
 import io

@@ -26,7 +26,7 @@ KILLS = 50 if IS_LONG else 5
 STEPS = 30 * KILLS
 FILES = ("generator.safetensors", "best.safetensors", "validation.csv", "metrics.json", SPLIT)
 # A process of its own either way. A fork server imports torch once; `make trust` takes the time
-# to start each anew.
+# to start each one from scratch.
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 START = "forkserver" if HAS_FORK_SERVER and not IS_LONG else "spawn"
 CONFIG = "warm --size 32 --generator-width 8 --discriminator-width 4 --batch 4"

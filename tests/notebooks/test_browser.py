@@ -60,7 +60,7 @@ def course(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lab(course, tmp_path_factory):
-    """The address of a JupyterLab of our own, without the settings of the person who runs the tests."""
+    """The address of a JupyterLab of our own, without anyone's settings."""
     home = tmp_path_factory.mktemp("jupyter")
     # all cells stay in the page, also those that are not on the screen
     settings = home / "settings" / "@jupyterlab" / "notebook-extension"
