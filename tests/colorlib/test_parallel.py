@@ -216,7 +216,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-TINY = "train --recipe warm --size 32 --generator-width 8 --discriminator-width 4 --batch 4".split()
+TINY = "train warm --size 32 --generator-width 8 --discriminator-width 4 --batch 4".split()
 
 
 def command(rank: int, folder: Path, *arguments: str) -> None:
