@@ -169,7 +169,7 @@ def test_a_run_where_nothing_can_be_written_is_refused_at_once(
     else:
         out.parent.chmod(0o500)
     monkeypatch.setattr(PhotoFolder, "load", None)  # before thousands of photos are decoded
-    message = failure(capsys, "train", "--data", photos, "--out", out, *TINY)
+    message = failure(capsys, "train", *TINY, "--data", photos, "--out", out)
     assert f"cannot write to {out}" in message and "choose another folder" in message
 
 
@@ -177,18 +177,18 @@ def test_photos_may_lie_where_nothing_can_be_written(photos, tmp_path):
     if IS_ROOT:
         pytest.skip("root may write everywhere; that nothing is written is tested above")
     photos.chmod(0o500)
-    main(["train", "--data", str(photos), "--out", str(tmp_path / "run"), *TINY])
+    main(["train", *TINY, "--data", str(photos), "--out", str(tmp_path / "run")])
 
 
 def test_a_held_folder_is_refused_and_not_even_fresh_touches_it(
     photos, capsys, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
-    main(["train", "--data", str(photos), "--out", str(run), *TINY])
+    main(["train", *TINY, "--data", str(photos), "--out", str(run)])
     before = (run / SPLIT).read_bytes()
     monkeypatch.setattr(PhotoFolder, "load", None)  # before thousands of photos are decoded
     with hold(run):
-        arguments = ("train", "--data", photos, "--out", run, *TINY, "--fresh")
+        arguments = ("train", *TINY, "--data", photos, "--out", run, "--fresh")
         assert "another process is writing" in failure(capsys, *arguments)
     assert (run / SPLIT).read_bytes() == before
 
