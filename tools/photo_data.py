@@ -5,7 +5,9 @@ data/splits/photos.txt are for the test, and `landscapes` and `tiny-imagenet`, o
 A few photos of the first two are kept apart for validation: every choice is made on them.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +19,6 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 from torchvision.transforms.functional import resized_crop
 
-from colorlib.color import rgb_to_L_ab
 from colorlib.split import read_split, split_by_photo
 
 VALIDATION, VALIDATION_SEED = 240, 1  # photos; a seed of their own
@@ -81,7 +82,9 @@ def split_photos(root: Path, split: Path) -> Photos:
 
 def names_in(root: Path, folders: Sequence[str]) -> list[str]:
     """The photos of some folders as FOLDER/NAME, sorted."""
-    return sorted(f"{folder}/{path.name}" for folder in folders for path in root.glob(f"{folder}/*.jpg"))
+    return sorted(
+        f"{folder}/{path.name}" for folder in folders for path in root.glob(f"{folder}/*.jpg")
+    )
 
 
 def thumbnails(rgb: Tensor) -> Tensor:
@@ -118,23 +121,34 @@ def decode(path: Path, shorter: int, longest: float) -> np.ndarray:
 
 
 class Mixture:
-    """Training batches from all sources in turn. Which one a step gets depends on seed and step.
+    """Training batches from all sources in turn; what is in one depends only on seed and step.
 
     Args:
         photos: the decoded photos of each source.
         seed: of the choice of photos, squares and mirroring.
+        sources: sizes and batches.
     """
 
-    def __init__(self, photos: Sequence[Sequence[Tensor]], seed: int):
-        self.photos, self.seed = photos, seed
+    def __init__(
+        self, photos: Sequence[Sequence[Tensor]], seed: int, sources: Sequence[Source] = SOURCES
+    ):
+        self.photos, self.seed, self.sources = photos, seed, sources
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """L (B, 1, size, size) and ab (B, 2, size, size) for a step."""
+    def batch(self, step: int) -> Tensor:
+        """The batch of a step: uint8 rgb (B, 3, size, size)."""
         random = torch.Generator().manual_seed(1_000_003 * self.seed + step)
-        source, photos = SOURCES[step % len(SOURCES)], self.photos[step % len(SOURCES)]
+        turn = step % len(self.sources)
+        source, photos = self.sources[turn], self.photos[turn]
         picks = torch.randint(len(photos), (source.batch,), generator=random).tolist()
-        rgb = torch.stack([random_square(photos[pick], source, random) for pick in picks])
-        return rgb_to_L_ab(rgb)
+        return torch.stack([random_square(photos[pick], source, random) for pick in picks])
+
+    def stream(self, step: int, workers: int = 1) -> Iterator[Tensor]:
+        """The batches from a step on, made ahead of time by other threads."""
+        with ThreadPoolExecutor(workers) as pool:
+            waiting = deque(pool.submit(self.batch, step + ahead) for ahead in range(2 * workers))
+            for number in itertools.count(step + len(waiting)):
+                waiting.append(pool.submit(self.batch, number))
+                yield waiting.popleft().result()
 
 
 def random_square(photo: Tensor, source: Source, random: torch.Generator) -> Tensor:
