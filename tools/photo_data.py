@@ -105,18 +105,20 @@ def decode_all(root: Path, names: Sequence[str], shorter: int, longest: float) -
         return [torch.from_numpy(array) for array in arrays]
 
 
-def decode(path: Path, shorter: int, longest: float) -> np.ndarray:
-    """Decode a photo, its shorter side resized, its longer one cut to `longest` times that.
+def decode(path: Path, shorter: int | None = None, longest: float = LONGEST) -> np.ndarray:
+    """Decode a photo: uint8 (3, H, W).
 
-    Returns:
-        uint8 (3, H, W).
+    Args:
+        path: of the file.
+        shorter: resize the photo so that its shorter side is this; None leaves it as it is.
+        longest: in a resized photo, cut the longer side to this many shorter ones.
     """
     with Image.open(path) as image:
-        image.draft("RGB", (2 * shorter, 2 * shorter))
         photo = ImageOps.exif_transpose(image).convert("RGB")
-    scale = shorter / min(photo.size)
-    shape = [min(round(side * scale), int(longest * shorter)) for side in photo.size]
-    photo = ImageOps.fit(photo, shape, Image.Resampling.LANCZOS)
+    if shorter is not None:
+        sides = [round(side * shorter / min(photo.size)) for side in photo.size]
+        sides = [min(side, int(longest * shorter)) for side in sides]
+        photo = ImageOps.fit(photo, sides, Image.Resampling.LANCZOS)
     return np.ascontiguousarray(np.asarray(photo).transpose(2, 0, 1))
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from colorlib.color import rgb_to_L_ab
-from colorlib.evaluate import evaluate
-from colorlib.files import atomic_write, save_generator, write_json
 from colorlib.generator import PretrainedUNet
+from colorlib.metrics import evaluate
+from colorlib.runs import atomic_write, save_generator, write_json
 from tools.photo_data import Mixture
 
 SAVE_EVERY = 120.0  # seconds
