@@ -49,7 +49,9 @@ class Stage1Run:
     def __init__(self, config: Stage1, imagenet: Path, folder: Path, device: str = "cpu"):
         torch.manual_seed(config.seed)
         self.config, self.folder, self.device = config, folder, torch.device(device)
-        self.network = PretrainedUNet().to(device)
+        has_gpu = self.device.type == "cuda"
+        layout = torch.channels_last if has_gpu else torch.preserve_format
+        self.network = PretrainedUNet().to(device, memory_format=layout)
         self.network.load_imagenet_encoder(imagenet)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         decoder = [*self.network.decoder.parameters(), *self.network.last.parameters()]
@@ -106,7 +108,7 @@ class Stage1Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_rate"] * (0.5 + 0.5 * math.cos(math.pi * share))
         L, ab = rgb_to_L_ab(rgb)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast("cuda", torch.bfloat16, enabled=rgb.is_cuda):
             predicted = self.network(L)
         loss = (predicted.float() - ab).abs().mean()
         self.optimizer.zero_grad()
