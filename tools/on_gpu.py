@@ -10,7 +10,6 @@ files of at most 16 MB: tests.txt, bench.json, photos.safetensors, photos.json, 
 """
 
 import argparse
-import copy
 import io
 import subprocess
 import sys
@@ -23,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from colorlib.metrics import triptych_sheet, triptychs, write_picture
 from colorlib.photos import DecodedPhotos
@@ -140,7 +140,7 @@ def run_training(out: Path, file: Path, seconds: float, sources: Sequence[Source
         network = run.train(mixture, validation, workers=12 if device == "cuda" else 1)
     card = {"size": size, "steps": run.step, "seconds": round(run.seconds)}
     card |= {"seed": config.seed, "device": environment()["device"]}
-    save_generator(out / "photos.safetensors", halved(network), **card)
+    save_generator(out / "photos.safetensors", network, half=True, **card)
     counts = [len(some) for some in photos]
     log = {"history": run.history, "validation": run.looks, "environment": environment()}
     write_json(out / "photos.json", card | {"photos": counts} | log)
@@ -152,12 +152,7 @@ def middle(photo: Tensor, size: int) -> Tensor:
     side = min(photo.shape[-2:])
     top, left = ((length - side) // 2 for length in photo.shape[-2:])
     square = photo[None, :, top : top + side, left : left + side]
-    return nn.functional.interpolate(square, (size, size), mode="bilinear", antialias=True)[0]
-
-
-def halved(network: nn.Module) -> nn.Module:
-    """A copy in half precision on the CPU, to save."""
-    return copy.deepcopy(network).cpu().half()
+    return interpolate(square, (size, size), mode="bilinear", antialias=True)[0]
 
 
 def gpu_sources(size: int, scale: int) -> list[Source]:

@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from colorlib.split import read_split, split_by_photo
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 from torchvision.transforms.functional import resized_crop
-
-from colorlib.split import read_split, split_by_photo
 
 VALIDATION, VALIDATION_SEED = 240, 1  # photos; a seed of their own
 TWINS = 0.97  # photos whose thumbnails are more alike than this may be the same one
@@ -98,7 +97,9 @@ def squares(root: Path, names: Sequence[str], size: int) -> Tensor:
     return torch.stack(decode_all(root, names, size, longest=1))
 
 
-def decode_all(root: Path, names: Sequence[str], shorter: int, longest: float) -> list[Tensor]:
+def decode_all(
+    root: Path, names: Sequence[str], shorter: int, longest: float = LONGEST
+) -> list[Tensor]:
     """Decode photos on all cores: uint8 (3, H, W) each; see `decode`."""
     with ThreadPoolExecutor(4) as pool:  # PIL frees the GIL
         arrays = pool.map(lambda name: decode(root / name, shorter, longest), names)

@@ -190,9 +190,9 @@ class PhotoWeights:
             "metrics": f"on {row['photos']} test photos: {metrics}",
             "license": LICENSE,
         }
-        save_generator(self.weights, deepcopy(network).half(), **card)
+        save_generator(self.weights, network, half=True, **card)
         write_json(self.weights.with_suffix(".json"), card)
-        export_onnx(network, self.weights.with_suffix(".onnx"))
+        export_onnx(load_generator(self.weights), self.weights.with_suffix(".onnx"))
 
     def _draw(self, network: PretrainedUNet, look: Look, k: float) -> Image.Image:
         """Photos that nobody learned from: gray, as each network colors them, and real."""

@@ -157,7 +157,7 @@ def test_a_batch_depends_only_on_seed_and_step():
 def train(folder, imagenet, steps, **options):
     photos = [list(torch.randint(256, (5, 3, 40, 50), dtype=torch.uint8)) for _ in SMALL_SOURCES]
     validation = DecodedPhotos(torch.stack([p[:, :32, :32] for p in photos[0]]), list("abcde"), [])
-    run = Stage1Run(Stage1(steps=steps, **options), imagenet, folder)
+    run = Stage1Run(Stage1(steps=steps, looks=1, **options), imagenet, folder)
     run.train(Mixture(photos, 0), validation)
     return run
 
@@ -172,19 +172,19 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_never_stopped(imagenet,
 
     class StopsAt(Mixture):
         def batch(self, step):
-            if step == 3:
+            if step == 2:
                 raise Stopped
             return super().batch(step)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(photo_training, "SAVE_EVERY", 0)
-        config = Stage1(steps=6, held=0.5)
+        config = Stage1(steps=3, held=0.5, looks=1)
         whole = Stage1Run(config, imagenet, tmp_path / "whole")
         whole.train(Mixture(photos, 0), validation)
         with pytest.raises(Stopped):
             Stage1Run(config, imagenet, tmp_path / "cut").train(StopsAt(photos, 0), validation)
         resumed = Stage1Run(config, imagenet, tmp_path / "cut")
-        assert 0 < resumed.step < 6
+        assert 0 < resumed.step < 3
         resumed.train(Mixture(photos, 0), validation)
     for name, value in whole.average.state_dict().items():
         assert torch.equal(value, resumed.average.state_dict()[name]), name
@@ -204,11 +204,11 @@ def test_first_only_the_decoder_learns_then_the_deep_stages_of_the_encoder_too(i
 
 
 def test_the_average_follows_slowly_and_the_rate_falls_to_zero(imagenet, tmp_path):
-    run = train(tmp_path, imagenet, steps=4, average=0.9)
+    run = train(tmp_path, imagenet, steps=3, average=0.9)
     assert run.optimizer.param_groups[0]["lr"] < run.config.learning_rate / 2
     assert not torch.equal(run.average.last.weight, run.network.last.weight)
     log = json.loads((tmp_path / "log.json").read_text("utf-8"))
-    assert log["step"] == 4 and log["looks"][-1]["step"] == 4 and log["cpu_seconds"] > 0
+    assert log["step"] == 3 and log["looks"][-1]["step"] == 3 and log["cpu_seconds"] > 0
 
 
 def test_a_painted_photo_has_its_own_size_and_k_makes_it_more_colorful():
