@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorlib.split import read_split, split_by_photo
+from colorlib.photos import read_split, split_by_photo
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
