@@ -21,6 +21,8 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int = 32) -> None:
         path: of the ONNX file.
         multiple: what height and width must be multiples of.
     """
+    from onnxscript import optimizer  # installed only where something is exported
+
     height, width = (torch.export.Dim(name, min=1, max=128) for name in ("rows", "columns"))
     program = torch.onnx.export(
         generator,
@@ -33,7 +35,7 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int = 32) -> None:
         dynamic_shapes=({2: multiple * height, 3: multiple * width},),
         verbose=False,
     )
-    model = program.model_proto
+    model = optimizer.optimize(program.model_proto)  # folds constants, but not batch norm
     store_in_half_precision(model)
     with atomic_write(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
@@ -41,7 +43,7 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int = 32) -> None:
 
 def store_in_half_precision(model) -> None:
     """Store the weights of an ONNX model in half precision wherever that loses nothing."""
-    from onnx import TensorProto, helper, numpy_helper  # only exporting needs it
+    from onnx import TensorProto, helper, numpy_helper
 
     casts = []
     for weight in model.graph.initializer:
