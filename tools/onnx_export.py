@@ -35,7 +35,9 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int = 32) -> None:
         dynamic_shapes=({2: multiple * height, 3: multiple * width},),
         verbose=False,
     )
-    model = optimizer.optimize(program.model_proto)  # folds constants, but not batch norm
+    optimizer.fold_constants(program.model)  # `optimize=True` would also fold batch norm
+    optimizer.remove_unused_nodes(program.model)
+    model = program.model_proto
     store_in_half_precision(model)
     with atomic_write(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
