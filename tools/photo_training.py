@@ -52,7 +52,7 @@ class Stage1Run:
         has_gpu = self.device.type == "cuda"
         layout = torch.channels_last if has_gpu else torch.preserve_format
         self.network = PretrainedUNet().to(device, memory_format=layout)
-        self.network.load_imagenet_encoder(imagenet)
+        self.network.load_imagenet_encoder(torch.load(imagenet, weights_only=True))
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         decoder = [*self.network.decoder.parameters(), *self.network.last.parameters()]
         rates = [config.learning_rate, config.encoder_learning_rate]

@@ -310,7 +310,7 @@ def test_the_tables_of_both_readmes_are_fresh():
 
 def test_check_says_what_is_wrong(folder, capsys):
     with pytest.raises(SystemExit) as ended:
-        notebooks.check()
+        anatomy.check()
     assert ended.value.code
     assert f"{NAME}: code has changed" in capsys.readouterr().out
 

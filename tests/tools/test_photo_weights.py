@@ -193,7 +193,7 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_never_stopped(imagenet,
 
 def test_first_only_the_decoder_learns_then_the_deep_stages_of_the_encoder_too(imagenet, tmp_path):
     before = PretrainedUNet()
-    before.load_imagenet_encoder(imagenet)
+    before.load_imagenet_encoder(torch.load(imagenet, weights_only=True))
     before = before.encoder.state_dict()
     held = train(tmp_path / "held", imagenet, steps=2, held=1.0)
     for name, value in held.network.encoder.state_dict().items():
