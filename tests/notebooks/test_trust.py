@@ -98,7 +98,7 @@ def test_bombs_and_large_photos_take_little_memory(tmp_path):
     photos = []
     assert peak_of(lambda: photos.append(PhotoFolder(tmp_path, size=64))) < 64
     assert sorted(photos[0].names) == ["large.jpg", "small.jpg"]
-    assert "64 megapixels" in dict(photos[0].left_out)["bomb 1 bit.png"]
+    assert "178 megapixels" in dict(photos[0].left_out)["bomb 1 bit.png"]
 
 
 def test_photos_for_the_cache_pass_through_little_memory(tmp_path, monkeypatch):
@@ -168,7 +168,7 @@ def test_a_run_where_nothing_can_be_written_is_refused_at_once(
         pytest.skip("root may write everywhere")
     else:
         out.parent.chmod(0o500)
-    monkeypatch.setattr(PhotoFolder, "load", None)  # before thousands of photos are decoded
+    monkeypatch.setattr(PhotoFolder, "_decode_into", None)  # before thousands of photos are decoded
     message = failure(capsys, "train", *TINY, "--data", photos, "--out", out)
     assert f"cannot write to {out}" in message and "choose another folder" in message
 
@@ -186,7 +186,7 @@ def test_a_held_folder_is_refused_and_not_even_fresh_touches_it(
     run = tmp_path / "run"
     main(["train", *TINY, "--data", str(photos), "--out", str(run)])
     before = (run / SPLIT).read_bytes()
-    monkeypatch.setattr(PhotoFolder, "load", None)  # before thousands of photos are decoded
+    monkeypatch.setattr(PhotoFolder, "_decode_into", None)  # before thousands of photos are decoded
     with hold(run):
         arguments = ("train", *TINY, "--data", photos, "--out", run, "--fresh")
         assert "another process is writing" in failure(capsys, *arguments)
