@@ -1,7 +1,7 @@
-"""Watch a run: its newest samples and its curves, drawn from its folder while it trains.
+"""Watch a run while it trains: its newest samples and its curves, drawn from its folder.
 
-A run is a folder (`colorlib.runs.Run`), so that watching needs nothing from the loop: here a
-second thread reads what `colorlib.training.train` writes. Any other program could do the same.
+Everything is read from the run's folder (`colorlib.runs.Run`), so the training loop needs no code
+for it: a second thread reads what `colorlib.training.train` writes.
 """
 
 import contextvars
@@ -25,14 +25,14 @@ from lessonkit.widgets import is_static
 
 @contextmanager
 def watch(folder: str | Path, alt: str, seconds: float = 3.0) -> Iterator[None]:
-    """Show a run while this block trains it: its newest samples, and its curves.
+    """Show a run's newest samples and its curves while this block trains it.
 
-    Where nobody can watch (COLORLIB_STATIC), the curves are drawn once, after the run.
+    With COLORLIB_STATIC, only the curves are drawn, once, after the run.
 
     Args:
-        folder: the run's.
-        alt: what there is to see.
-        seconds: from one drawing to the next; more where drawing is slow.
+        folder: the run's folder.
+        alt: alternative text for the curves.
+        seconds: time between two drawings; if drawing is slow, it becomes longer.
     """
     if is_static():
         yield
@@ -43,7 +43,7 @@ def watch(folder: str | Path, alt: str, seconds: float = 3.0) -> Iterator[None]:
     picture, ended = ipywidgets.Image(format="png"), threading.Event()
     picture.layout.max_width = "100%"
     display(picture)
-    # in this cell's context, to which the kernel sends what a widget shows
+    # the kernel shows a widget in the cell whose context it runs in: use this cell's
     context = contextvars.copy_context()
     arguments = (_draw_until, picture, Path(folder), ended, seconds)
     thread = threading.Thread(target=context.run, args=arguments, daemon=True)
@@ -58,9 +58,9 @@ def watch(folder: str | Path, alt: str, seconds: float = 3.0) -> Iterator[None]:
 def _draw_until(picture: Any, folder: Path, ended: threading.Event, seconds: float) -> None:
     is_over = False
     while not is_over:
-        is_over = ended.wait(seconds)  # once more when it is over
+        is_over = ended.wait(seconds)  # after the end, draw once more
         began = time.monotonic()
-        with suppress(OSError, ValueError, KeyError):  # a line is just being written
+        with suppress(OSError, ValueError, KeyError):  # a file is being written
             picture.value = encode(draw_run(folder), compress_level=1)
         seconds = max(seconds, 20 * (time.monotonic() - began))
 
@@ -79,16 +79,16 @@ def draw_run(folder: str | Path) -> Image.Image:
 
 
 def saved_samples(folder: str | Path) -> list[Path]:
-    """The pictures that a run has saved of its samples, in order."""
+    """Find the pictures of its samples that a run has saved, in order."""
     return sorted(Path(folder, "samples").glob("epoch_*.png"))
 
 
 def draw_samples(folder: str | Path, number: int) -> Image.Image:
-    """Draw the samples of one moment: the predicted ones above the real ones.
+    """Draw the samples saved at one moment: predicted colors above the real ones.
 
     Args:
-        folder: the run's.
-        number: which of `saved_samples`, from 0; -1 is the newest.
+        folder: the run's folder.
+        number: index into `saved_samples`; -1 is the newest.
     """
     path = saved_samples(folder)[number]
     size = read_config(Path(folder, "config.json"))["size"]
@@ -109,11 +109,11 @@ def draw_samples(folder: str | Path, number: int) -> Image.Image:
 
 
 def cut_sheet(sheet: Image.Image, size: int) -> list[Image.Image]:
-    """Cut a sheet of `colorlib.metrics.triptych_sheet` into its rows again.
+    """Cut a sheet made by `colorlib.metrics.triptych_sheet` into its rows.
 
     Args:
-        sheet: as it was written.
-        size: of the pictures when they were predicted, in pixels.
+        sheet: the sheet as it was saved.
+        size: side of the pictures when they were predicted, in pixels.
     """
     height = size * max(1, 128 // size)
     header, step = height // 4, height + height // 32
@@ -123,10 +123,10 @@ def cut_sheet(sheet: Image.Image, size: int) -> list[Image.Image]:
 
 
 def draw_curves(history: list[dict]) -> Figure:
-    """Draw how a run went: G's distance to the true colors, and D's mean answers.
+    """Draw a run's curves: G's distance to the true colors, and D's mean answers.
 
     Args:
-        history: the rows of a history.csv; what a recipe does not have is left out.
+        history: the rows of a history.csv. Columns that a recipe doesn't have are left out.
     """
     figure = Figure(figsize=(8, 3.4))
     left, right = figure.subplots(1, 2)
@@ -141,7 +141,7 @@ def draw_curves(history: list[dict]) -> Figure:
     if game is not None and game > 1:
         for axes in (left, right):
             axes.axvline(game, color=PALE, linestyle="--")
-        left.set_title("dashed: the game begins", fontsize=13)
+        left.set_title("dashed: the GAN stage begins", fontsize=13)
     answers = [
         draw_curve(right, history, f"d_{kind}", kind, **LINE[kind]) for kind in ("real", "fake")
     ]
@@ -150,13 +150,13 @@ def draw_curves(history: list[dict]) -> Figure:
         right.set(ylim=(0, 1), ylabel="D's mean answer")
         right.legend(loc="lower left")
     elif not draw_curve(right, history, "loss_d", **LINE["D"]):
-        right.text(0.5, 0.5, "D has not played yet", ha="center", transform=right.transAxes)
+        right.text(0.5, 0.5, "D isn't trained yet", ha="center", transform=right.transAxes)
     right.set(xlabel="step", xlim=left.get_xlim())
     return figure
 
 
 def draw_curve(axes: Axes, history: list[dict], column: str, label: str = "", **look: Any) -> bool:
-    """Draw a column of a history, smoothed over 20 steps; say whether there was any of it."""
+    """Draw a column of a history, smoothed over 20 steps; return whether it had any values."""
     points = [(row["step"], row[column]) for row in history if row.get(column) is not None]
     if points:
         steps, values = zip(*points)

@@ -1,5 +1,7 @@
-"""Checks of lesson 06: both steps, what "held" means, the schedule, what must be saved."""
+"""Checks of lesson 06: both training steps, what "frozen" means, what must be saved."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 
@@ -45,18 +47,29 @@ def _watch(networks):
 
 
 def _require_training(modes):
-    switched = "you switched a network to eval(); that is not holding. Leave both in training mode."
+    switched = "eval() freezes nothing: leave both networks in training mode."
     require(all(modes), switched)
 
 
 def _require_thawed(network, name):
-    frozen = f"{name} is still frozen: unfreeze it after backward(), with requires_grad_(True)."
+    frozen = f"{name} is still frozen. After backward(), unfreeze it with requires_grad_(True)."
     require(all(weight.requires_grad for weight in network.parameters()), frozen)
 
 
 def _require_number(loss):
     require(isinstance(loss, torch.Tensor), f"return the loss; you return a {type(loss).__name__}.")
-    require(loss.ndim == 0, f"the loss is one number, a mean; yours has shape {tuple(loss.shape)}.")
+    shape = f"the loss must be a single number, a mean; yours has shape {tuple(loss.shape)}."
+    require(loss.ndim == 0, shape)
+
+
+@contextmanager
+def _no_gradient_means(message: str) -> Iterator[None]:
+    """Replace PyTorch's words for a loss that depends on no trainable weight by a message."""
+    try:
+        yield
+    except RuntimeError as error:
+        require("does not require grad" not in str(error), message)
+        raise
 
 
 def _have_moved(network, before):
@@ -79,13 +92,15 @@ def discriminator_turn(answer):
         logits_real = deepcopy(D)(L, real_ab)
         logits_fake = deepcopy(D)(L, deepcopy(G)(L))
     modes = _watch(yours)
-    loss = filled(answer(G, D, optimizer, L, real_ab))
+    nobody = "no weight is left that your loss could train: is D frozen, or inside no_grad()?"
+    with _no_gradient_means(nobody):
+        loss = filled(answer(G, D, optimizer, L, real_ab))
     _require_number(loss)
     _require_training(modes)
-    leaked = "G got a gradient: D's loss must not reach it. Put .detach() behind G's colors."
+    leaked = "G got a gradient, but D's loss must not reach G. Which call cuts its colors off?"
     require(not gradient_of(G).any(), leaked)
     _require_d_loss(loss.detach(), logits_real, logits_fake)
-    stuck = "D has not moved: clear its gradients, go backward, let its optimizer take a step."
+    stuck = "D hasn't moved: after backward(), its optimizer must take a step."
     require(_have_moved(D, before), stuck)
     discriminator_step(ours, L, real_ab)
     _require_same(D, ours.discriminator, "after one step D's weights differ from colorlib's.")
@@ -95,22 +110,22 @@ def discriminator_turn(answer):
     discriminator_step(ours, *batches[1])
     piled = "the first step is right, the second is not: clear the old gradients with zero_grad()."
     _require_same(D, ours.discriminator, piled)
-    return "D has moved as colorlib's D moves, and G has heard nothing of it."
+    return "D moves exactly as colorlib's D does, and no gradient reaches G."
 
 
 def _require_d_loss(loss, logits_real, logits_fake):
     wanted = bce_discriminator(logits_real, logits_fake)
-    swapped = "the labels are the wrong way around: real colors ask for 1, G's colors for 0."
+    swapped = "the labels are the wrong way around: real colors have label 1, G's colors 0."
     require(not torch.isclose(loss, bce_discriminator(-logits_real, -logits_fake)), swapped)
-    praised = "both halves ask for label 1: D would learn to call everything real."
+    praised = "both halves have label 1, so D would learn to call everything real."
     require(not torch.isclose(loss, bce_discriminator(logits_real, -logits_fake)), praised)
     summed = "your loss is twice colorlib's: take the mean of the two halves, not their sum."
     require(not torch.isclose(loss, 2 * wanted), summed)
     for half, name in ((-logits_real, "real"), (logits_fake, "fake")):
         alone = functional.softplus(half).mean()
-        one_sided = f"your loss has the {name} half alone; D must see both kinds."
+        one_sided = f"your loss has only the {name} half; D must see both kinds."
         require(not any(torch.isclose(loss, share * alone) for share in (0.5, 1.0)), one_sided)
-    message = f"D's loss is {loss:.4f}; colorlib's is {wanted:.4f}. Judge real and fake apart."
+    message = f"D's loss is {loss:.4f}; colorlib's is {wanted:.4f}. Judge real and fake separately."
     require_close(loss, wanted, message, 1e-5)
 
 
@@ -125,16 +140,20 @@ def generator_turn(answer):
         fake_ab = deepcopy(G)(L)
         parts = deepcopy(D)(L, fake_ab), functional.l1_loss(fake_ab, real_ab)
     modes = _watch(yours)
-    loss = filled(answer(G, D, optimizer, L, real_ab, LAMBDA))
+    nobody = "no weight is left that your loss could train: does detach() or no_grad() cut off G?"
+    with _no_gradient_means(nobody):
+        loss = filled(answer(G, D, optimizer, L, real_ab, LAMBDA))
     _require_number(loss)
     _require_training(modes)
-    moved = "D's weights have moved: in G's turn only optimizer_g takes a step."
+    moved = "D's weights have moved. In G's turn only optimizer_g takes a step."
     require(not _have_moved(D, before_d), moved)
     _require_g_loss(loss.detach(), *parts)
-    stuck = "G has not moved: clear its gradients, go backward, let its optimizer take a step."
-    require(_have_moved(G, before_g), stuck)
+    deaf = "no gradient has reached G: did you call backward(), and are its colors cut off?"
+    has_moved = _have_moved(G, before_g)
+    require(has_moved or gradient_of(G).any(), deaf)
+    require(has_moved, "G hasn't moved: after backward(), its optimizer must take a step.")
     generator_step(ours, L, real_ab)
-    cut = "the loss is right, but G moves elsewhere: does D's opinion reach it? No detach() here."
+    cut = "the loss is right, but G moves differently. Does the gradient of D's answer reach it?"
     _require_same(G, ours.generator, cut)
     _require_thawed(D, "D")
     answer(G, D, optimizer, *batches[1], LAMBDA)
@@ -142,17 +161,17 @@ def generator_turn(answer):
     generator_step(ours, *batches[1])
     piled = "the first step is right, the second is not: clear the old gradients with zero_grad()."
     _require_same(G, ours.generator, piled)
-    return "G has moved as colorlib's G moves, and D has stayed where it was."
+    return "G moves exactly as colorlib's G does, and D stays where it was."
 
 
 def _require_g_loss(loss, logits_fake, distance):
     adversarial = bce_generator(logits_fake)
     wanted = adversarial + LAMBDA * distance
-    caught = "you ask D for label 0, so G would learn to be caught; it wants to hear 1."
+    caught = "you ask for label 0, so G would learn to be caught. Which answer of D does it want?"
     require(not torch.isclose(loss, bce_generator(-logits_fake) + LAMBDA * distance), caught)
-    no_l1 = "only D's opinion counts so far: add lambda_l1 times the L1 distance to real_ab."
+    no_l1 = "so far only D's answer counts: add the weighted L1 distance to real_ab."
     require(not torch.isclose(loss, adversarial), no_l1)
-    no_d = "only the distance counts so far: D's opinion is missing."
+    no_d = "so far only the distance counts: D's answer is missing."
     require(not torch.isclose(loss, LAMBDA * distance), no_d)
     unweighted = "the distance must be multiplied by lambda_l1."
     require(not torch.isclose(loss, adversarial + distance), unweighted)
@@ -172,7 +191,7 @@ class _Small(nn.Module):
 
 
 @check
-def is_held(answer):
+def is_frozen(answer):
     """Exercise 3: whether a step leaves a network's weights alone."""
     for change, verdict, message in CHANGES:
         network, calls = _Small(), []
@@ -187,7 +206,7 @@ def is_held(answer):
         require(len(calls) == 1, once)
         require(isinstance(said, bool | torch.Tensor), f"answer True or False, not {said!r}.")
         require(bool(said) == verdict, message)
-    return "a test worth keeping: run it once on every training step that you write."
+    return "keep this test, and run it once on every training step that you write."
 
 
 def _shift(network):
@@ -196,67 +215,42 @@ def _shift(network):
 
 
 CHANGES = [
-    (lambda network: None, True, "nothing moved and you say False: turn the answer around."),
+    (lambda network: None, True, "nothing moved, and you say False: turn the answer around."),
     (
         _shift,
         False,
-        "all weights moved and you say True. Did you keep copies? A list of parameters moves along "
-        "with them: clone() each one before the step.",
+        "all weights moved, and you say True. What does your first look hold on to: numbers, or "
+        "the tensors that step() changes in place?",
     ),
     (
         lambda network: network.last.add_(1e-6),
         False,
-        "the last weight moved by 0.000001: look at "
-        "all of them, and for any change at all (torch.equal).",
+        "the last weight moved by 0.000001, and you say True: look at all weights, and count any "
+        "change at all.",
     ),
     (
         lambda network: network.first.copy_(network.first.flip(0)),
         False,
-        "two weights changed places and you say True: compare each weight, not their sum.",
+        "two weights changed places, and you say True: compare each weight, not their sum.",
     ),
     (
         lambda network: network.mean.add_(1),
         True,
-        "only a running statistic moved, no weight: compare parameters(), not state_dict().",
+        "only a running statistic moved, not a weight: compare parameters(), not state_dict().",
     ),
 ]
 
 
 @check
-def schedule(answer):
-    """Exercise 4: d_every, g_every and k for 6 turns of D and 2 of G in every 12 steps."""
-    is_three = isinstance(answer, tuple | list) and len(answer) == 3
-    require(is_three, "give three numbers: d_every, g_every, k.")
-    d_every, g_every, k = (filled(number) for number in answer)
-    require(
-        d_every >= 1 and g_every >= 1 and d_every % 1 == g_every % 1 == 0,
-        "d_every and g_every are whole numbers from 1 on: every how many steps.",
-    )
-    turns = 12 // d_every, 12 // g_every
-    swapped = "that gives D two turns and G six: d_every says on every how many-th step D learns."
-    require(turns != (2, 6), swapped)
-    message = f"in 12 steps that gives D {turns[0]} turns and G {turns[1]}; wanted are 6 and 2."
-    require(turns == (6, 2), message)
-    late = (
-        f"that gives G two turns in the first 12 steps, but {60 // g_every} in 60; wanted are 10."
-    )
-    require(g_every == 6, late)
-    upside_down = "k says how often D learns for one turn of G: turn the fraction around."
-    require(abs(k - d_every / g_every) > 1e-6 or d_every == g_every, upside_down)
-    require_close(k, g_every / d_every, "k = g_every / d_every: D's turns for one of G's.")
-    return "D learns three times for each turn of G: k = 3."
-
-
-@check
 def needed(answer):
-    """Exercise 5: which parts a run needs to go on as if it had never stopped."""
+    """Exercise 4: which parts a run needs to continue as if it had never stopped."""
     names = {answer} if isinstance(answer, str) else set(filled(answer))
-    require(Ellipsis not in names, "replace the dots by more names from PARTS, or leave them out.")
+    require(Ellipsis not in names, "replace the dots with more names from PARTS.")
     unknown = names - set(PARTS)
-    require(not unknown, f"there is no part {sorted(map(str, unknown))}; take names from PARTS.")
+    require(not unknown, f"PARTS has no {sorted(map(str, unknown))}; use its names.")
     error = resume_error(names)
-    missing = f"with these {len(names)} the colors end up {error:.2g} units apart. What is lost?"
+    missing = f"with these {len(names)}, the colors end up {error:.2g} units apart. What is lost?"
     require(error == 0, missing)
     idle = sorted(names & {"losses so far", "sample pictures"})
-    require(not idle, f"it goes on exactly, but would also without {idle}: find the smallest set.")
-    return "these five, and the run ends with the same colors, to the bit."
+    require(not idle, f"the run ends the same, but also without {idle}: find the smallest set.")
+    return "with these five, the run ends with the same colors, to the bit."

@@ -1,4 +1,4 @@
-"""What lesson 06 measures of training: what a step moves, whose turn it is, what must be saved."""
+"""What lesson 06 measures: what a step moves, what a run must save, how balloons are painted."""
 
 import signal
 from collections.abc import Collection
@@ -8,8 +8,6 @@ from functools import cache
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -18,16 +16,15 @@ from colorlib.config import RECIPES
 from colorlib.metrics import COMMITTED_DISTANCE, at_work
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS, render_scenes
 from colorlib.steps import Networks, train_step
-from lessonkit.figures import DISCRIMINATOR, GENERATOR, PALE
 
 # --- what a step moves ---
 
 
 class Before:
-    """Networks as they are now, to say later what has changed.
+    """Remember networks as they are now, to report later what has changed.
 
     Args:
-        **networks: by the names that they get in the report.
+        **networks: the networks, by their names in the report.
     """
 
     def __init__(self, **networks: nn.Module):
@@ -35,7 +32,7 @@ class Before:
         self.states = {name: deepcopy(each.state_dict()) for name, each in networks.items()}
 
     def report(self) -> pd.DataFrame:
-        """Count the tensors that have moved and those that hold a gradient: a row a network."""
+        """Count the tensors that have moved and those that hold a gradient: one row per network."""
         return pd.DataFrame({name: self._row(name) for name in self.networks}).T
 
     def _row(self, name: str) -> dict[str, str]:
@@ -51,37 +48,21 @@ class Before:
 
 
 def gradient_of(network: nn.Module) -> Tensor:
-    """All gradients that wait in a network, in one row of numbers; 0 where there is none."""
+    """All gradients stored in a network, as one vector, with 0 where a weight has no gradient."""
     weights = network.parameters()
     waiting = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights]
     return torch.cat([gradient.flatten() for gradient in waiting])
-
-
-def draw_turns(d_every: int, g_every: int, steps: int = 12) -> Figure:
-    """Draw who learns on which step, by the schedule of a configuration: a filled square learns."""
-    figure = Figure(figsize=(8, 2.2))
-    axes = figure.subplots()
-    for row, every, color in ((1, d_every, DISCRIMINATOR), (0, g_every, GENERATOR)):
-        for step in range(1, steps + 1):
-            face = color if step % every == 0 else "none"
-            corner = step - 0.4, row - 0.35
-            axes.add_patch(Rectangle(corner, 0.8, 0.7, facecolor=face, edgecolor=PALE))
-    axes.set(xlim=(0.4, steps + 0.6), ylim=(-0.5, 1.5), xticks=range(1, steps + 1), xlabel="step")
-    axes.set_yticks([0, 1], ["G learns", "D learns"])
-    axes.grid(False)
-    axes.set_title(f"k = g_every / d_every = {g_every / d_every:.3g}")
-    return figure
 
 
 # --- what a run must save ---
 
 
 class StopsItself(Dataset):
-    """Pictures that press Ctrl-C once, when the `last`-th of them is taken.
+    """A data set that presses Ctrl-C once, when its `last`-th picture is read.
 
     Args:
         rgb: the pictures, uint8 (N, 3, H, W).
-        last: counted from 1; the look that `train` takes at the first picture counts, too.
+        last: counted from 1; `train` reads the first picture once more, to check it.
     """
 
     def __init__(self, rgb: Tensor, last: int):
@@ -113,15 +94,16 @@ STOPPED_AT = 6
 
 
 def resume_error(kept: Collection[str]) -> float:
-    """Stop a small run, go on with nothing but what was kept, and compare.
+    """Stop a small run, resume it with only the parts that were kept, and compare.
 
-    What is not kept is as it was at the beginning: fresh weights, a fresh optimizer, step 0.
+    The other parts start over: new weights, a new optimizer, step 0.
 
     Args:
         kept: names from `PARTS`.
+
     Returns:
-        How far the colors of the two generators lie apart at the end, at most: in units of a* and
-        b*. 0: the run is the same as one that was never stopped.
+        The largest difference between the colors of the resumed and of an unstopped run's
+        generator, in units of a* and b*. If it is 0, nothing was lost.
     """
     stopped, wanted, L = _unstopped_trial()
     networks, state = _trial_networks(), deepcopy(stopped)
@@ -170,7 +152,7 @@ def _colors(networks: Networks, L: Tensor) -> Tensor:
 
 
 def balloon_colors(rgb: Tensor, labels: Tensor) -> list[str | None]:
-    """Say for each scene how its balloon is painted: "red", "blue", "neither"; None: it has none.
+    """Name the color of each scene's balloon: "red", "blue", "neither", or None without a balloon.
 
     Args:
         rgb: (B, 3, H, W), float 0..1 or uint8.

@@ -1,8 +1,9 @@
-"""What lesson 08 shows: how balloons were painted, and what a cheap rival of the GAN reaches.
+"""What lesson 08 shows: the colors of balloons, and what a baseline without a GAN reaches.
 
-A balloon is red or blue by the toss of a coin, and its gray picture is the same. So the chroma
-that a network gives to balloons tells what its loss asks for. `make recipes` measures it, with the
-functions of the first half, and keeps it in `data/results/`; the lesson reads it with the others.
+A coin decides whether a balloon is red or blue, and both look the same in gray. So the colors that
+a network gives to balloons show what its loss asks for. `make recipes` measures them with the
+functions of the first half of this file and saves them in `data/results/`. The lesson reads them
+with the functions of the second half.
 """
 
 from collections.abc import Sequence
@@ -42,29 +43,29 @@ FACTORS = tuple(1 + number / 50 for number in range(26))  # 1.00, 1.02, ..., 1.5
 
 
 def is_balloon(labels: Tensor) -> Tensor:
-    """Which pixels of label maps (..., H, W) are a balloon's."""
+    """Mark the pixels of label maps (..., H, W) that belong to a balloon."""
     return labels == LABELS.index("balloon")
 
 
 def large_balloons(labels: Tensor, count: int) -> Tensor:
-    """The numbers of the first scenes, at most `count`, with a balloon that is large enough."""
+    """Find the first scenes, at most `count`, with a large enough balloon; return their indices."""
     return (is_balloon(labels).flatten(1).sum(dim=1) > LARGE_BALLOON).nonzero()[:count, 0]
 
 
 def predict(colorizer: Colorizer, rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """Color pictures, uint8 rgb (N, 3, H, W), in batches: their L, and the predicted ab."""
+    """Color pictures, uint8 rgb (N, 3, H, W), in batches; return their L and the predicted ab."""
     L, _ = rgb_to_L_ab(rgb)
     with at_work(colorizer):
         return L, torch.cat([colorizer(part) for part in L.split(64)])
 
 
 def paint(colorizer: Colorizer, rgb: Tensor) -> Tensor:
-    """Color pictures, uint8 rgb (N, 3, H, W), anew: float rgb of the same shape."""
+    """Replace the colors of pictures, uint8 rgb (N, 3, H, W); return float rgb."""
     return L_ab_to_rgb(*predict(colorizer, rgb))
 
 
 def balloon_row(rgb: Tensor, scenes: Dataset) -> dict:
-    """What is recorded of the balloons in `scenes`, painted as in rgb: `choices`, `histogram`."""
+    """Measure the balloons of `scenes`, colored as in rgb: their `choices` and `histogram`."""
     counts = histogram(rgb, scenes.labels)
     return choices(rgb, scenes.rgb, scenes.labels) | {"histogram": to_lines(counts)}
 
@@ -76,8 +77,8 @@ def histogram(rgb: Tensor, labels: Tensor) -> Tensor:
         rgb: pictures of scenes, (N, 3, H, W), float or uint8.
         labels: their label maps, (N, H, W).
     Returns:
-        (36, 24) counts: a row for each 5 units of b* over `B_SPAN`, a column for each 5 of a* over
-        `A_SPAN`; pixels outside are left out.
+        (36, 24) counts: one row per 5 units of b* over `B_SPAN`, one column per 5 units of a* over
+        `A_SPAN`. Pixels outside don't count.
     """
     b_then_a = balloon_chroma(rgb, labels).flip(-1).double()
     bins = [(span[1] - span[0]) // BIN for span in (B_SPAN, A_SPAN)]
@@ -86,19 +87,23 @@ def histogram(rgb: Tensor, labels: Tensor) -> Tensor:
 
 
 def balloon_chroma(rgb: Tensor, labels: Tensor) -> Tensor:
-    """The (a*, b*) of all balloon pixels, (number of them, 2), in CIE units."""
+    """Return the (a*, b*) of all balloon pixels in CIE units, (number of pixels, 2)."""
     return rgb_to_lab(rgb)[:, 1:].movedim(1, -1)[is_balloon(labels)]
 
 
 def choices(rgb: Tensor, real: Tensor, labels: Tensor) -> dict[str, float | None]:
-    """Of the balloon pixels that are decidedly one of the paints: which one, and is it true?
+    """Measure which paint the decided balloon pixels have, and how often it is the true one.
+
+    A pixel is decided if it is close to the red or to the blue paint.
 
     Args:
         rgb: colored scenes, (N, 3, H, W).
-        real: their truth, of the same shape.
+        real: the true scenes, of the same shape.
         labels: their label maps, (N, H, W).
+
     Returns:
-        red: the share that is red; right: the share that has its true paint. None if none is.
+        red: the share of decided pixels that are red; right: the share that have their true paint.
+        Both are None without any decided pixel.
     """
     paints = torch.tensor([BALLOON_RED_AB, BALLOON_BLUE_AB])
     painted, true = (torch.cdist(balloon_chroma(x, labels), paints) for x in (rgb, real))
@@ -109,14 +114,15 @@ def choices(rgb: Tensor, real: Tensor, labels: Tensor) -> dict[str, float | None
 
 
 def factor_rows(generator: Colorizer, validation: Dataset, test: Dataset) -> list[dict]:
-    """Measure a generator whose ab is multiplied by a constant: the cheap rival of a GAN.
+    """Measure a generator whose ab is multiplied by a constant, a baseline for GANs.
 
     Args:
-        generator: one trained with L1, say.
+        generator: for example, one trained with L1.
         validation: scenes to choose the factor on.
-        test: scenes to test it on; other ones.
+        test: other scenes, to test it on.
+
     Returns:
-        A row for each of `FACTORS`: factor, validation_colorfulness, and the metrics on `test`.
+        One row for each of `FACTORS`: factor, validation_colorfulness, and the metrics on `test`.
     """
     (L, ab), (other_L, other_ab) = (predict(generator, part.rgb) for part in (test, validation))
     real_ab, rows = rgb_to_L_ab(test.rgb)[1], []
@@ -135,10 +141,10 @@ def factor_rows(generator: Colorizer, validation: Dataset, test: Dataset) -> lis
 
 
 def mean_rows(rows: Sequence[dict], by: str) -> list[dict]:
-    """The mean of rows that agree in one field, such as the runs of a recipe with several seeds.
+    """Average the rows that agree in one field, such as a recipe's runs with several seeds.
 
     Args:
-        rows: with numbers in their fields, and perhaps texts, which are left out.
+        rows: their fields are numbers, or texts, which are left out.
         by: the field, such as "recipe".
     """
     made = []
@@ -150,7 +156,7 @@ def mean_rows(rows: Sequence[dict], by: str) -> list[dict]:
 
 
 def photo_colors(count: int) -> Tensor:
-    """Colors of photographs: (a*, b*) of `count` random pixels of each of four, (2, 4·count)."""
+    """Draw `count` random pixels from each of four photos; return their (a*, b*), (2, 4·count)."""
     photos = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
     colors = [rgb_to_lab(torch.from_numpy(x).permute(2, 0, 1))[1:].flatten(1) for x in photos]
     return torch.cat([ab[:, torch.randint(ab.shape[1], (count,))] for ab in colors], dim=1)
@@ -160,17 +166,17 @@ def photo_colors(count: int) -> Tensor:
 
 
 def to_lines(counts: Tensor) -> list[str]:
-    """A histogram as lines of text, short in a JSON file; `from_lines` reads them."""
+    """Write a histogram as lines of text, which are short in JSON; `from_lines` reads them."""
     return [" ".join(map(str, row)) for row in counts.tolist()]
 
 
 def from_lines(lines: Sequence[str]) -> Tensor:
-    """The histogram that `to_lines` wrote."""
+    """Read a histogram that `to_lines` wrote."""
     return torch.tensor([[int(count) for count in line.split()] for line in lines])
 
 
 def read_sweep() -> list[dict]:
-    """The rows of `warm` with each recorded λ and seed, the recipe's own λ among them; sorted."""
+    """Read the rows of `warm` for every recorded λ and its own, sorted by λ and seed."""
     rows = course_results("brown")["lambdas"]
     seeds = {row["seed"] for row in rows}
     usual = {"lambda": RECIPES["warm"].lambda_reconstruction}
@@ -180,22 +186,22 @@ def read_sweep() -> list[dict]:
 
 
 def read_row(name: str) -> Tensor:
-    """The recorded pictures of a run, such as "warm-0": float rgb (8, 3, 64, 64).
+    """Read the recorded pictures of a run, such as "warm-0": float rgb (8, 3, 64, 64).
 
-    There are "gray" and "real" too, seed 0 of every recipe, all seeds of `warm`, and for some λ
-    "lambda-3-0" and the like.
+    There are also "gray" and "real", seed 0 of every recipe, all seeds of `warm`, and runs with
+    other λ, such as "lambda-15-0".
     """
     return cut_row(course_file(f"data/results/scenes/{name}.jpg"))
 
 
 def write_row(path: Path, rgb: Tensor) -> None:
-    """Write pictures, float rgb (N, 3, H, H), side by side, as a JPEG of fine quality."""
+    """Write pictures, float rgb (N, 3, H, H), side by side into one JPEG."""
     with atomic_write(path) as temporary:
         to_image(torch.cat(list(rgb), dim=-1)).save(temporary, "JPEG", quality=92, subsampling=0)
 
 
 def cut_row(path: Path) -> Tensor:
-    """Cut a picture of square pictures side by side: float rgb (N, 3, H, H)."""
+    """Cut a row of square pictures apart; return float rgb (N, 3, H, H)."""
     with Image.open(path) as strip:
         pixels = torch.from_numpy(np.array(strip)) / 255  # (H, N·H, 3)
     return torch.stack(pixels.permute(2, 0, 1).split(len(pixels), dim=2))

@@ -94,15 +94,45 @@ def moves_d(generator, discriminator, optimizer_g, L, real_ab, lambda_l1):
     return loss
 
 
+def cut_off(generator, discriminator, optimizer_g, L, real_ab, lambda_l1):
+    """G's colors are detached from everything, so its loss has no graph to G."""
+    fake_ab = generator(L).detach()
+    loss = cost(discriminator(L, fake_ab), 1) + lambda_l1 * l1_loss(fake_ab, real_ab)
+    learn(optimizer_g, loss)
+    return loss
+
+
+def with_frozen_d(turn):
+    """A turn of either network in which D is frozen, and unfrozen afterwards."""
+
+    def answer(generator, discriminator, *rest):
+        discriminator.requires_grad_(False)
+        loss = turn(generator, discriminator, *rest)
+        discriminator.requires_grad_(True)
+        return loss
+
+    return answer
+
+
+def without_gradients(turn):
+    """A turn inside no_grad()."""
+
+    def answer(*networks_and_more):
+        with torch.no_grad():
+            return turn(*networks_and_more)
+
+    return answer
+
+
+def clears_afterwards(generator, discriminator, optimizer_g, *rest):
+    loss = generator_turn(generator, discriminator, optimizer_g, *rest)
+    optimizer_g.zero_grad()
+    return loss
+
+
 def keeps_d_frozen(generator, discriminator, *rest):
     discriminator.requires_grad_(False)
     return generator_turn(generator, discriminator, *rest)
-
-
-def thaws_d(generator, discriminator, *rest):
-    loss = keeps_d_frozen(generator, discriminator, *rest)
-    discriminator.requires_grad_(True)
-    return loss
 
 
 def keeps_g_frozen(generator, *rest):
@@ -110,25 +140,25 @@ def keeps_g_frozen(generator, *rest):
     return discriminator_turn(generator, *rest)
 
 
-def in_eval(turn, held, is_set_back):
-    """A turn with player number `held` in eval mode, for good or until the turn is over."""
+def in_eval(turn, index, is_set_back):
+    """A turn with one network in eval mode, for good or until the turn is over."""
 
-    def answer(*players_and_more):
-        network = players_and_more[held].eval()
-        loss = turn(*players_and_more)
+    def answer(*networks_and_more):
+        network = networks_and_more[index].eval()
+        loss = turn(*networks_and_more)
         network.train(is_set_back)
         return loss
 
     return answer
 
 
-def is_held(network, step):
+def is_frozen(network, step):
     before = [weight.clone() for weight in network.parameters()]
     step()
     return all(torch.equal(old, new) for old, new in zip(before, network.parameters()))
 
 
-def held(look, same):
+def compared(look, same):
     def answer(network, step):
         before = look(network)
         step()
@@ -147,92 +177,86 @@ def all_equal(before, after):
 
 def twice(network, step):
     step()
-    return is_held(network, step)
+    return is_frozen(network, step)
 
 
 FIVE = set(PARTS[:5])
 RIGHT = {
     "discriminator_turn": discriminator_turn,
     "generator_turn": generator_turn,
-    "is_held": is_held,
-    "schedule": (2, 6, 3),
+    "is_frozen": is_frozen,
     "needed": FIVE,
 }
 WRONG = {
     "discriminator_turn": [
-        (d_turn(half, cut=lambda fake_ab: fake_ab), ".detach()"),
+        (d_turn(half, cut=lambda fake_ab: fake_ab), "G got a gradient"),
         (d_turn(lambda real, fake: (cost(real, 0) + cost(fake, 1)) / 2), "wrong way around"),
         (d_turn(lambda real, fake: (cost(real, 1) + cost(fake, 1)) / 2), "everything real"),
         (d_turn(lambda real, fake: cost(real, 1) + cost(fake, 0)), "not their sum"),
-        (d_turn(lambda real, fake: cost(real, 1) + 0 * fake.mean()), "the real half alone"),
-        (d_turn(lambda real, fake: cost(fake, 0) + 0 * real.mean()), "the fake half alone"),
-        (d_turn(half, learn=forward_only), "D has not moved"),
+        (d_turn(lambda real, fake: cost(real, 1) + 0 * fake.mean()), "only the real half"),
+        (d_turn(lambda real, fake: cost(fake, 0) + 0 * real.mean()), "only the fake half"),
+        (d_turn(half, learn=forward_only), "D hasn't moved"),
         (d_turn(half, learn=without_clearing), "zero_grad()"),
-        (in_one_batch, "Judge real and fake apart"),
+        (in_one_batch, "Judge real and fake separately"),
         (lambda *arguments: discriminator_turn(*arguments).item(), "you return a float"),
         (d_turn(lambda real, fake: softplus(-real) + softplus(fake), learn=lambda *_: 0), "shape"),
         (keeps_g_frozen, "G is still frozen"),
-        (in_eval(discriminator_turn, 0, is_set_back=False), "that is not holding"),
-        (in_eval(discriminator_turn, 0, is_set_back=True), "that is not holding"),
+        (with_frozen_d(discriminator_turn), "no weight is left"),
+        (without_gradients(discriminator_turn), "no weight is left"),
+        (in_eval(discriminator_turn, 0, is_set_back=False), "freezes nothing"),
+        (in_eval(discriminator_turn, 0, is_set_back=True), "freezes nothing"),
     ],
     "generator_turn": [
         (g_turn(lambda t, distance, weight: cost(t, 0) + weight * distance), "to be caught"),
-        (g_turn(lambda t, distance, weight: cost(t, 1)), "add lambda_l1 times"),
-        (g_turn(lambda t, distance, weight: weight * distance), "D's opinion is missing"),
+        (g_turn(lambda t, distance, weight: cost(t, 1)), "add the weighted L1 distance"),
+        (g_turn(lambda t, distance, weight: weight * distance), "D's answer is missing"),
         (g_turn(lambda t, distance, weight: cost(t, 1) + distance), "multiplied by lambda_l1"),
-        (g_turn(both_wishes, cut=torch.Tensor.detach), "No detach() here"),
-        (g_turn(both_wishes, learn=forward_only), "G has not moved"),
+        (g_turn(both_wishes, cut=torch.Tensor.detach), "G moves differently"),
+        (g_turn(both_wishes, learn=forward_only), "G hasn't moved"),
         (g_turn(both_wishes, learn=without_clearing), "zero_grad()"),
         (moves_d, "D's weights have moved"),
         (g_turn(lambda t, distance, weight: cost(t, 1) + 2 * weight * distance), "L1 is a mean"),
         (keeps_d_frozen, "D is still frozen"),
-        (in_eval(generator_turn, 1, is_set_back=False), "that is not holding"),
-        (in_eval(generator_turn, 1, is_set_back=True), "that is not holding"),
+        (with_frozen_d(cut_off), "no weight is left"),
+        (without_gradients(generator_turn), "no weight is left"),
+        (cut_off, "no gradient has reached G"),
+        (in_eval(generator_turn, 1, is_set_back=False), "freezes nothing"),
+        (in_eval(generator_turn, 1, is_set_back=True), "freezes nothing"),
     ],
-    "is_held": [
-        (held(lambda network: list(network.parameters()), all_equal), "clone()"),
-        (held(copies, lambda *pair: not all_equal(*pair)), "turn the answer around"),
+    "is_frozen": [
+        (compared(lambda network: list(network.parameters()), all_equal), "in place"),
+        (compared(copies, lambda *pair: not all_equal(*pair)), "turn the answer around"),
         (lambda network, step: step() is not None, "turn the answer around"),
-        (held(lambda network: copies(network)[:1], all_equal), "look at all of them"),
+        (compared(lambda network: copies(network)[:1], all_equal), "look at all weights"),
         (
-            held(copies, lambda old, new: all(torch.allclose(a, b) for a, b in zip(old, new))),
-            "any change at all",
+            compared(copies, lambda old, new: all(torch.allclose(a, b) for a, b in zip(old, new))),
+            "count any change",
         ),
         (
-            held(copies, lambda old, new: all(a.sum() == b.sum() for a, b in zip(old, new))),
+            compared(copies, lambda old, new: all(a.sum() == b.sum() for a, b in zip(old, new))),
             "changed places",
         ),
         (
-            held(lambda network: [v.clone() for v in network.state_dict().values()], all_equal),
+            compared(lambda network: [v.clone() for v in network.state_dict().values()], all_equal),
             "running statistic",
         ),
         (twice, "you called it 2 times"),
-        (held(copies, lambda old, new: "held"), "True or False"),
-    ],
-    "schedule": [
-        ((6, 2, 3), "D two turns and G six"),
-        ((2, 6, 1 / 3), "turn the fraction around"),
-        ((1, 3, 3), "D 12 turns and G 4"),
-        ((2, 6, 6), "k = g_every / d_every"),
-        ((0, 6, 3), "from 1 on"),
-        ((2, 5.5, 3), "whole numbers"),
-        ((2, 5, 2.5), "12 in 60"),
-        ((2, 6), "give three numbers"),
-        (3, "give three numbers"),
+        (compared(copies, lambda old, new: "frozen"), "True or False"),
     ],
     "needed": [
         (set(PARTS[:2]), "units apart"),
         (FIVE - {"optimizer of D"}, "units apart"),
         (FIVE - {"step number"}, "units apart"),
         (set(PARTS), "without"),
-        ({"weights"}, "no part"),
+        ({"weights"}, "PARTS has no"),
         ({"weights of G", ...}, "replace the dots"),
     ],
 }
 
 
-def test_freezing_d_and_setting_it_back_is_right():
-    judge(checks.generator_turn, thaws_d, None)
+@pytest.mark.parametrize("turn", [with_frozen_d(generator_turn), clears_afterwards])
+def test_other_right_ways_to_write_the_step_of_g(turn):
+    judge(checks.generator_turn, turn, None)
 
 
 @pytest.mark.parametrize("check, answer, words", cases(checks, RIGHT, WRONG))

@@ -72,11 +72,11 @@ def test_curves_of_any_recipe(history, labels):
     assert [axes.get_ylabel() for axes in draw_curves(history).axes] == labels
 
 
-def test_the_beginning_of_the_game_is_marked():
+def test_the_beginning_of_the_gan_stage_is_marked():
     rows = [
         ROW | {"step": step, "stage": "game" if step > 3 else "warm-up"} for step in range(1, 6)
     ]
-    assert "game begins" in draw_curves(rows).axes[0].get_title()
+    assert "GAN stage begins" in draw_curves(rows).axes[0].get_title()
     assert draw_curves([ROW]).axes[0].get_title() == ""
 
 

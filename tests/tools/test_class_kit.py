@@ -472,7 +472,7 @@ CHINESE_TEXTS = [
     notebooks.BUILDS,
 ]
 # lessons that still have older terms; a rewritten lesson is taken out
-OLD_TERMS = {"08_why_brown"}
+OLD_TERMS = set()
 
 
 def avoided(chinese):
