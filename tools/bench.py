@@ -2,6 +2,8 @@
 
 python -m tools.bench
 python -m tools.bench --seconds 1.5 --count 1024 --limit 120   # short
+
+The versions of the loop are in `lessonkit.lesson_11.bench`.
 """
 
 import math

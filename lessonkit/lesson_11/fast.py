@@ -153,29 +153,29 @@ def is_gpu(result: dict) -> bool:
 
 
 def of_full_width(result: dict) -> list[dict]:
-    """The stages of a result that could be run and train the full U-Net, in order."""
+    """Select the stages of a result that ran and train the full U-Net, in order."""
     return [row for row in result["stages"] if "failed" not in row and "lean" not in row["name"]]
 
 
 def error(row: dict) -> float:
-    """How far a recorded stage's numbers may be off, as far as they tell themselves; 3% at least.
+    """Estimate how far a recorded stage's numbers may be off: by at least 3%.
 
-    The rounds of one measurement differ, and end to end cannot be faster than the step alone.
+    The rounds of one measurement differ, and end to end can't be faster than the step alone.
     """
     rounds = spread(row) if "rounds" in row else 0.0  # results of older versions have none
     return max(0.03, rounds, row["end_to_end"] / row["step"] - 1)
 
 
 def verdicts(result: dict) -> pd.DataFrame:
-    """Each change of a recorded table, and whether it paid: by more than what may be error."""
+    """List each change of a recorded table, and whether it brought more than the error."""
     lines, before = [], result["stages"][0]
     for row in result["stages"][1:]:
         if "failed" in row:
-            lines.append((row["name"], "", "", "", "could not be run"))
+            lines.append((row["name"], "", "", "", "did not run"))
             continue
         step, whole = (row[key] / before[key] for key in ("step", "end_to_end"))
         doubt = max(error(before), error(row))
-        verdict = "yes" if max(step, whole) > 1 + doubt else "no, or not to be told"
+        verdict = "yes" if max(step, whole) > 1 + doubt else "no, or within the error"
         lines.append((row["name"], f"{step:.2f}", f"{whole:.2f}", f"{doubt:.0%}", verdict))
         before = row
     columns = ["change", "step ×", "end to end ×", "may be error", "paid"]
@@ -183,7 +183,7 @@ def verdicts(result: dict) -> pd.DataFrame:
 
 
 def best_that_paid(result: dict) -> dict:
-    """The fastest stage, end to end, of those that train the full U-Net and paid."""
+    """Find the fastest stage, end to end, of those that train the full U-Net and paid."""
     table = verdicts(result)
     paid = set(table["change"][table["paid"] == "yes"])
     rows = [row for row in of_full_width(result) if row["name"] in paid]

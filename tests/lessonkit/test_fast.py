@@ -91,9 +91,9 @@ def test_what_paid_is_told_from_what_may_be_error(folder):
     result = fast.recorded(folder)[0]
     table = fast.verdicts(result).set_index("change")
     assert table["paid"].to_dict() == {
-        "photos decoded once": "no, or not to be told",  # as it beats its own step
-        "channels last": "no, or not to be told",
-        "torch.compile": "could not be run",
+        "photos decoded once": "no, or within the error",  # as it beats its own step
+        "channels last": "no, or within the error",
+        "torch.compile": "did not run",
         "the lean U-Net": "yes",
     }
     assert table["may be error"]["photos decoded once"] == "50%"

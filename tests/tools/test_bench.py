@@ -59,9 +59,8 @@ def test_what_compiles_is_measured_last_and_listed_in_its_place(small, monkeypat
         measured.append(stage.name)
         return {"name": stage.name, "failed": "not tried"}
 
-    naive = {"loading": 1.0, "step": 1.0, "end_to_end": 1.0, "memory": 1, "share": 0.5}
     monkeypatch.setattr("tools.bench.Meter.measure", measure)
-    monkeypatch.setattr("tools.bench.bench_table", lambda result: str(naive))
+    monkeypatch.setattr("tools.bench.bench_table", lambda result: "")
     small.run()
     assert [row["name"] for row in read(small)["stages"]] == NAMES
     assert all("torch.compile" in name for name in measured[-2:])
