@@ -222,7 +222,7 @@ class BlindTest:
 
     def draw(self, trial: int) -> Figure:
         """Draw pair number `trial`, from 0."""
-        return picture_grid(self._pairs[trial], ["left", "right"], height=3.2)
+        return picture_grid(self._pairs[trial], ["left", "right"], height=3.2, smooth=True)
 
     def answer(self, is_left: bool) -> None:
         """Note the answer to the next pair; after the last one nothing more is noted."""
@@ -250,7 +250,7 @@ class BlindTest:
         if is_static():
             pictures = [picture for pair in self._pairs[:stills] for picture in pair]
             titles = [f"{n} {side}" for n in range(1, stills + 1) for side in ("left", "right")]
-            show(picture_grid(pictures, titles, columns=2, height=2.4), alt)
+            show(picture_grid(pictures, titles, columns=2, height=2.4, smooth=True), alt)
             sides = ["left" if is_left else "right" for is_left in self.is_left_real[:stills]]
             answers = ", ".join(f"{number} {side}" for number, side in enumerate(sides, 1))
             folded = f"<details><summary>Which are real?</summary>{answers}</details>"
