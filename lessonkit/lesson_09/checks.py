@@ -19,37 +19,42 @@ def mean_color(answer):
     require(
         callable(paint),
         f"return a colorizer, a function of L; you return a {type(paint).__name__}. Define a "
-        "function inside of yours and return it",
+        "function inside yours and return it",
     )
     L = torch.rand(3, 1, 4, 6)
     ab = filled(paint(L))
-    require(isinstance(ab, torch.Tensor), f"the colorizer returns a {type(ab).__name__}, no tensor")
+    require(
+        isinstance(ab, torch.Tensor), f"the colorizer returns a {type(ab).__name__}, not a tensor"
+    )
     require(
         tuple(ab.shape) == (3, 2, 4, 6),
         f"for L of shape (3, 1, 4, 6) your colorizer returns {tuple(ab.shape)}; it should be "
         "(3, 2, 4, 6): the same two numbers at each pixel, as in `expand`",
     )
     spread = ab.flatten(2).amax(dim=2) - ab.flatten(2).amin(dim=2)
-    require(spread.max() < 1e-6, "your color changes from pixel to pixel: one color, everywhere")
+    require(
+        spread.max() < 1e-6,
+        "your color changes from pixel to pixel; it should be one color, everywhere",
+    )
     train_ab = rgb_to_L_ab(train)[1]
     got, wanted = ab[0, :, 0, 0], train_ab.mean(dim=(0, 2, 3))
     of_mean = rgb_to_L_ab(train.float().mean(dim=(0, 2, 3), keepdim=True) / 255)[1].flatten()
     require(
         not torch.allclose(got, of_mean, atol=1e-3),
         "you take the mean of red, green and blue, and convert it; convert each pixel to ab first, "
-        "then take the mean: the two differ, since the conversion is no straight line",
+        "then take the mean: the results differ, because the conversion isn't linear",
     )
     require(
         not torch.allclose(got, 110 * wanted, atol=1e-2),
-        "your a and b are 110 times too large: a colorizer gives them scaled, as rgb_to_L_ab does",
+        "your a and b are 110 times too large: a colorizer returns them scaled, like rgb_to_L_ab",
     )
     require_close(got, wanted, "one mean over all pixels of all training pictures: dim=(0, 2, 3)")
-    return "the least that one must know of the training pictures, in one color."
+    return "the least you can know about the training pictures, in one color."
 
 
 @check
 def fool_the_mean(answer):
-    """Exercise 2: a picture that is wrong to everybody, and right by its mean ΔE."""
+    """Exercise 2: a picture that looks wrong to everyone and right to the mean ΔE."""
     real = render_scenes(1, seed=5).rgb.float() / 255
     given = real.clone()
     spoiled = answer(given)
@@ -71,8 +76,8 @@ def fool_the_mean(answer):
     worst = squares.max().item()
     require(
         worst >= 20,
-        f"the worst 8×8 pixels are off by {worst:.1f} on average: nobody would be shocked. Make "
-        "them scream, by 20 or more",
+        f"the worst 8×8 pixels are off by {worst:.1f} on average: nobody would be shocked. They "
+        "should be off by 20 or more",
     )
     changed = (spoiled != real).any(dim=1).sum().item()
     if changed <= 64:  # the square is small enough, but its color is too far off
@@ -87,7 +92,7 @@ def fool_the_mean(answer):
         f"the mean ΔE is {mean:.1f}; it should stay below 1. Spoil fewer pixels, a square of 8×8 "
         "is enough, and leave the others exactly as they are",
     )
-    return f"mean ΔE {mean:.2f}, just about invisible; the worst square is off by {worst:.0f}."
+    return f"mean ΔE {mean:.2f}, nearly invisible; the worst square is off by {worst:.0f}."
 
 
 @check
@@ -97,11 +102,11 @@ def colorfulness(answer):
     pictures[0] = pictures[0, :1]  # gray
     pictures[1, 0] += 0.4  # reddish
     got = answer(pictures)
-    require(isinstance(got, torch.Tensor), "return a tensor, one number a picture")
+    require(isinstance(got, torch.Tensor), "return a tensor, one number per picture")
     require(
         tuple(got.shape) == (3,),
         f"three pictures give three numbers, (3,); you return {tuple(got.shape)}. Take deviations "
-        "and means over the pixels only: flatten(1), then dim=1",
+        "and means over the pixels only: flatten(2), then dim=1 of each channel",
     )
     require(
         abs(got[0]) < 1e-3,
@@ -118,11 +123,11 @@ def colorfulness(answer):
         "four steps on its own",
         tolerance=5e-3,
     )
-    return "it measures what colorlib measures; now see what it loves."
+    return "this is what colorlib measures; now see what it rewards."
 
 
 def _mistaken(rgb):
-    """The usual mistakes: a word for each, and what it returns."""
+    """The usual mistakes: a message for each, and what it would return."""
     red, green, blue = (255 * rgb).flatten(2).unbind(dim=1)
     opponents = red - green, (red + green) / 2 - blue
     deviations, means = ([f(each, 1) for each in opponents] for f in (torch.std, torch.mean))
@@ -133,12 +138,12 @@ def _mistaken(rgb):
             (spread + 0.3 * offset) / 255,
         ),
         (
-            "you add the two deviations; they are joined like the sides of a right angle: the root "
+            "you add the two deviations; combine them like the sides of a right angle: the root "
             "of the sum of their squares",
             sum(deviations) + 0.3 * offset,
         ),
         ("you left out the 0.3 before the root of the means", spread + offset),
-        ("the means are missing: a picture that is red all over is colorful, too", spread),
+        ("the means are missing: a picture that is red all over is colorful too", spread),
         (
             "variances are squares already: do not square them again",
             torch.hypot(*(each**2 for each in deviations)) + 0.3 * offset,
@@ -148,7 +153,7 @@ def _mistaken(rgb):
 
 @check
 def luck(answer):
-    """Exercise 4: how often a coin is right at least so many times."""
+    """Exercise 4: how often a coin is right at least that many times."""
     all_right = float(answer(10, 10))
     require(
         all_right != 0,
@@ -156,7 +161,7 @@ def luck(answer):
     )
     require(
         abs(all_right - 100 / 1024) > 1e-4,
-        f"for ten of ten you get {all_right:.4g}: a chance is 0..1, no percent",
+        f"for ten of ten you get {all_right:.4g}: a chance is 0..1, not a percentage",
     )
     require_close(
         all_right,

@@ -1,6 +1,6 @@
-"""What fools a metric, and a person: pairs of pictures, maps of differences, a blind test.
+"""Lesson 09: what fools a metric or a person, maps of differences, and a blind test.
 
-For lesson 09. A pair holds two colorings of one picture that a metric ranks the wrong way round.
+A pair is two colorings of one picture that a metric ranks the wrong way around.
 """
 
 import math
@@ -21,14 +21,14 @@ from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 from lessonkit.figures import INK, PALE, encode, picture_grid, render, show
 from lessonkit.widgets import is_static
 
-# --- what the metrics leave out ---
+# --- what the metrics miss ---
 
 
 def kept_for_gradients(network: nn.Module, L: Tensor) -> int:
     """Count the bytes that one forward pass keeps in memory for a backward pass.
 
     Args:
-        network: any; its weights count as well, where gradients need them.
+        network: any network; its weights count too, where gradients need them.
         L: (B, 1, H, W).
     """
     sizes = {}
@@ -38,13 +38,13 @@ def kept_for_gradients(network: nn.Module, L: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        ab = network(L)  # held until all is counted: with it goes what was kept
+        ab = network(L)  # held until everything is counted; deleting it frees what was kept
     del ab
     return sum(sizes.values())
 
 
 def difference_map(predicted: Tensor, real: Tensor) -> Tensor:
-    """ΔE00 at each pixel, of which `evaluate.ciede2000` is the mean.
+    """Compute ΔE00 at each pixel; `colorlib.metrics.ciede2000` is its mean.
 
     Args:
         predicted: rgb (B, 3, H, W), float 0..1 or uint8.
@@ -74,15 +74,15 @@ def outlines(labels: Tensor) -> Tensor:
 
 
 def try_lpips(predicted: Tensor, real: Tensor) -> list[str]:
-    """LPIPS as words, one a picture; a question mark, and a line on why, where it cannot be had."""
+    """Return LPIPS as text, one per picture; if it isn't available, say why and return "?"."""
     try:
-        # torch.hub announces its download on one of the two
+        # torch.hub announces its download on one of these
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             return [f"{value:.3f}" for value in lpips(predicted, real)]
     except MetricUnavailable:
         print(
             "LPIPS is not available here: it needs the weights of a network, which are downloaded "
-            "at first use (233 MB). The lesson goes on without it."
+            "at first use (233 MB). The lesson continues without it."
         )
         return ["?"] * len(real)
 
@@ -91,19 +91,19 @@ def try_lpips(predicted: Tensor, real: Tensor) -> list[str]:
 
 
 def repaint_balloons(rgb: Tensor, labels: Tensor, paint: tuple[float, float] | str) -> Tensor:
-    """Give the balloons of scenes another color of the same lightness; leave all else.
+    """Give the balloons of scenes another color of the same lightness; change nothing else.
 
     Args:
         rgb: rendered scenes, (B, 3, H, W), uint8 or float 0..1.
         labels: their label maps, (B, H, W).
-        paint: (a*, b*) in CIE units; or "other": the red ones become blue, the blue ones red.
+        paint: (a*, b*) in CIE units; or "other": red ones become blue, and blue ones red.
     Returns:
         rgb, float 0..1.
     """
     L, ab = rgb_to_L_ab(rgb)
     is_balloon = (labels == LABELS.index("balloon"))[:, None]  # (B, 1, H, W)
     red, blue = (_paint(each, ab) for each in (BALLOON_RED_AB, BALLOON_BLUE_AB))
-    other = torch.where(ab[:, 1:] > 0, blue, red)  # b* is above 0 in the red ones
+    other = torch.where(ab[:, 1:] > 0, blue, red)  # b* is positive in the red ones
     new = other if paint == "other" else _paint(paint, ab)
     return L_ab_to_rgb(L, torch.where(is_balloon, new, ab))
 
@@ -111,13 +111,13 @@ def repaint_balloons(rgb: Tensor, labels: Tensor, paint: tuple[float, float] | s
 def paint_spot(
     rgb: Tensor, row: int, column: int, radius: float, paint: tuple[float, float] = (-75.0, 65.0)
 ) -> Tensor:
-    """Color a round spot of each picture, a screaming green by default; its lightness stays.
+    """Color a round spot in each picture, bright green by default; its lightness stays.
 
     Args:
         rgb: (B, 3, H, W), uint8 or float 0..1.
-        row: of the spot's center, in pixels from the top.
-        column: the same, from the left.
-        radius: of the spot, in pixels.
+        row: the spot's center, in pixels from the top.
+        column: the spot's center, in pixels from the left.
+        radius: the spot's radius, in pixels.
         paint: (a*, b*) in CIE units.
     Returns:
         rgb, float 0..1.
@@ -129,12 +129,12 @@ def paint_spot(
 
 
 def close_up(pictures: Tensor, is_thing: Tensor, width: int) -> Tensor:
-    """Cut a square around a thing out of pictures; it stays inside of them.
+    """Cut a square around a thing out of pictures, without leaving them.
 
     Args:
         pictures: (B, C, H, W).
         is_thing: where the thing is, bool (H, W), not empty.
-        width: of the square, in pixels; at most H and W.
+        width: the square's side, in pixels; at most H and W.
     Returns:
         (B, C, width, width).
     """
@@ -154,12 +154,12 @@ def _paint(paint: tuple[float, float], like: Tensor) -> Tensor:
 
 
 def luck(right: int, trials: int, share: float = 0.5) -> float:
-    """Chance that a judge is right at least `right` times in `trials`.
+    """Compute the chance that a judge is right at least `right` times in `trials`.
 
     Args:
         right: 0..trials.
-        trials: how many decisions.
-        share: how often the judge is right in the long run; a coin: 0.5.
+        trials: the number of decisions.
+        share: how often the judge is right in the long run; 0.5 for a coin.
     """
     chances = [
         math.comb(trials, hits) * share**hits * (1 - share) ** (trials - hits)
@@ -169,7 +169,7 @@ def luck(right: int, trials: int, share: float = 0.5) -> float:
 
 
 def needed(trials: int, level: float = 0.05) -> int:
-    """The fewest right answers that a coin reaches in less than `level` of all tests."""
+    """Find the fewest right answers that a coin reaches in less than `level` of all tests."""
     return next(right for right in range(trials + 2) if luck(right, trials) < level)
 
 
@@ -197,12 +197,13 @@ class BlindTest:
     """Pairs of a real and a painted picture in random order, on random sides: which is real?
 
     Args:
-        real, painted: rgb (N, 3, H, W), float 0..1; picture by picture the same.
+        real: rgb (N, 3, H, W), float 0..1.
+        painted: the same pictures as painted by a network.
         trials: how many pairs to show, at most N.
-        seed: of order and sides; None for another at each call.
+        seed: decides the order and the sides; None: different each time.
     Attributes:
         is_left_real: (trials,) bool.
-        answers: what was said so far, True for "the left one is real".
+        answers: the answers so far; True for "the left one is real".
     """
 
     def __init__(self, real: Tensor, painted: Tensor, trials: int = 10, seed: int | None = 0):
@@ -221,7 +222,7 @@ class BlindTest:
 
     def draw(self, trial: int) -> Figure:
         """Draw pair number `trial`, from 0."""
-        return picture_grid(self._pairs[trial], ["left", "right"], height=2.4)
+        return picture_grid(self._pairs[trial], ["left", "right"], height=3.2, smooth=True)
 
     def answer(self, is_left: bool) -> None:
         """Note the answer to the next pair; after the last one nothing more is noted."""
@@ -229,13 +230,13 @@ class BlindTest:
             self.answers.append(is_left)
 
     def right(self) -> int:
-        """How many answers so far are right."""
+        """Count the right answers so far."""
         return sum(said == truth for said, truth in zip(self.answers, self.is_left_real.tolist()))
 
     def verdict(self) -> str:
-        """The score and what it means, once all pairs are answered; how many are left until then.
+        """Return the score and what it means, or until the end only how many pairs are answered.
 
-        Nothing is told before: who learns from the answers is no longer the judge who began.
+        Feedback in between would turn the judge into a different, better one.
         """
         given, trials = len(self.answers), len(self._pairs)
         if given < trials:
@@ -245,11 +246,11 @@ class BlindTest:
         return f"{right} of {trials} right; a coin does as well in {chance:.0%} of tests"
 
     def run(self, alt: str, stills: int = 3) -> None:
-        """Ask, with two buttons; where nobody can press one, show stills and the answers folded."""
+        """Ask with two buttons; without widgets, show some pairs with the answers folded."""
         if is_static():
             pictures = [picture for pair in self._pairs[:stills] for picture in pair]
             titles = [f"{n} {side}" for n in range(1, stills + 1) for side in ("left", "right")]
-            show(picture_grid(pictures, titles, columns=2 * stills, height=1.1), alt)
+            show(picture_grid(pictures, titles, columns=2, height=2.4, smooth=True), alt)
             sides = ["left" if is_left else "right" for is_left in self.is_left_real[:stills]]
             answers = ", ".join(f"{number} {side}" for number, side in enumerate(sides, 1))
             folded = f"<details><summary>Which are real?</summary>{answers}</details>"
@@ -258,7 +259,7 @@ class BlindTest:
             display(self.live())
 
     def live(self) -> Any:
-        """Make the box that `run` displays: a pair, two buttons, and a line on how far we are."""
+        """Make the box that `run` displays: a pair, two buttons, and a line of progress."""
         import ipywidgets
 
         picture, line = ipywidgets.Image(format="png"), ipywidgets.HTML()

@@ -1,20 +1,20 @@
-"""The naive way of training against ours, on whatever device there is: `colorlib bench`.
+"""The naive way of training against ours on this device, one change at a time: `tools.bench`.
 
-The naive way is written out here as tutorials describe it: every photo is opened, resized and
-turned into Lab by itself whenever it is needed, in float64, by the process that trains; batches of
-4; float32; a forward pass of G for each of the two steps; the losses are read at every step. From
-there one thing changes from stage to stage, until it is what `colorlib train` does. All stages
-play the same game: the recipe `tutorial`, but that G learns on every step, as D does.
+The naive way is written as many tutorials write it. Every photo is opened, resized and converted
+to Lab whenever it is needed, one at a time, in float64, by the process that trains. Batches have 4
+photos, numbers are float32, G runs forward once for each of the two steps, and the losses are read
+at every step. Each stage changes one thing, until the loop is what `colorlib train` does. All
+stages train the recipe `tutorial`, except that G learns at every step, as D does.
 
-Of each stage is measured:
+What is measured of each stage:
 
-    loading      photos a second that become batches of L and ab on the device
-    step         photos a second that both networks learn from, the batch being there already
-    end to end   photos a second with loading and with the losses written down; no checkpoints
-    memory       the most that was taken at a time: by tensors on a GPU, else by the process
-    share        of the device's rate at matrix products, which is measured as well: what the steps
-                 would use if each did the least work, with one forward pass of G for both networks
-    spread       how far the rounds are apart, of which the median is taken: of step and end to end
+    loading      photos per second that become batches of L and ab on the device
+    step         photos per second that both networks learn from, once the batch is there
+    end to end   photos per second with loading and with the losses written down; no checkpoints
+    memory       the peak: of tensors on a GPU, otherwise of the process
+    share        what the steps would use of the device's rate at matrix products, which is
+                 measured too, if each did the least work: one forward pass of G for both networks
+    spread       the difference between the rounds, whose median is reported (step, end to end)
 """
 
 import gc
@@ -53,7 +53,7 @@ from colorlib.steps import (
 )
 from colorlib.training import Loop
 
-HEIGHT, WIDTH = 300, 400  # of the photos that are made here: pixels, as those of DUTS have
+HEIGHT, WIDTH = 300, 400  # pixels of the photos that are made here: a usual size in DUTS
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,23 @@ class Stage:
 
     name: str
     config: TrainConfig
-    loading: str = "files"  # or "decoded": bytes, made into Lab one by one; or "batches": ours
-    is_naive: bool = True  # the step
+    loading: str = "files"
+    """"files"; "decoded": bytes, converted one by one; "bytes": converted in batches, from the
+    computer's memory; "batches": as colorlib does, on a GPU from the GPU's own memory."""
+    is_naive: bool = True
+    """Whether the step is the naive one."""
     is_channels_last: bool = False
 
 
 def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
-    """All stages; each differs from the one before in what its name says."""
+    """List all stages; each differs from the one before in what its name says."""
+    loading = "bytes" if has_gpu else "batches"
     lean = {"generator": "StridedUNet", "generator_width": max(2, width // 2), "compile": "none"}
-    changes = [  # name, whether it is for GPUs alone, what changes in the stage, and in its config
+    changes = [  # name, whether only a GPU has it, what changes in the stage and in its config
         ("photos decoded once", False, {"loading": "decoded"}, {}),
-        ("Lab in batches on the device", False, {"loading": "batches"}, {}),
-        # held: in G's step D learns nothing, and for D's step G paints without a graph
+        ("Lab in batches on the device", False, {"loading": loading}, {}),
+        ("photos kept on the GPU", True, {"loading": "batches"}, {}),
+        # held: in G's step D gets no gradients, and for D's step G paints without a graph
         ("G and D held, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
         ("one forward pass of G for both", False, {}, {"reuse_forward": True}),
         ("half precision", True, {}, {"precision": "auto"}),
@@ -94,11 +99,11 @@ def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
 
 
 class OneByOne(Dataset):
-    """Photos that become L and ab one by one, each time they are asked for.
+    """Photos that are converted to L and ab one by one, whenever they are needed.
 
     Args:
-        read: gives the RGB of the photo of a number, uint8 (H, W, 3).
-        count: how many there are.
+        read: returns the RGB of a photo, given its number: uint8 (H, W, 3).
+        count: the number of photos.
     """
 
     def __init__(self, read: Callable[[int], np.ndarray], count: int):
@@ -108,15 +113,15 @@ class OneByOne(Dataset):
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """L (1, H, W) and ab (2, H, W) of one photo, scaled for the networks."""
-        from skimage.color import rgb2lab  # here, as this import takes half a second
+        """Return L (1, H, W) and ab (2, H, W) of one photo, scaled for the networks."""
+        from skimage.color import rgb2lab  # here, because this import takes half a second
 
         lab = torch.from_numpy(rgb2lab(self.read(index))).permute(2, 0, 1).float()
         return lab[:1] / 100, lab[1:] / 110
 
 
 class Naive:
-    """Both networks, as a tutorial trains them."""
+    """Both networks, trained as a tutorial would."""
 
     def __init__(self, config: TrainConfig, device: torch.device):
         self.generator = make_generator(config).to(device)
@@ -127,7 +132,7 @@ class Naive:
         )
 
     def step(self, L: Tensor, real_ab: Tensor) -> dict[str, float]:
-        """D's step, then G's, on one batch."""
+        """Take D's step, then G's, on one batch; return the losses."""
         criterion = functional.binary_cross_entropy_with_logits
         fake_ab = self.generator(L)
         real, fake = self.discriminator(L, real_ab), self.discriminator(L, fake_ab.detach())
@@ -150,14 +155,14 @@ class Meter:
 
     Args:
         device: where to train.
-        seconds: how long each number is measured, at least.
-        folder: of photos; damaged and gray ones are left out.
-        size: pixels; height and width of the training pictures.
+        seconds: the least time to measure each number.
+        folder: photos; damaged and gray ones are left out.
+        size: height and width of the training pictures, in pixels.
         scratch: a folder for logs.
     """
 
-    ROUNDS = 3  # of every measurement; the median is taken
-    TURNS = 2  # batches in a round, at least
+    ROUNDS = 3  # of every measurement; their median counts
+    TURNS = 2  # the least number of batches per round
 
     def __init__(
         self, device: torch.device, seconds: float, folder: Path, size: int, scratch: Path
@@ -168,7 +173,7 @@ class Meter:
         self.matrix_rate = self._matrix_rate()
 
     def measure(self, stage: Stage) -> dict:
-        """All numbers of a stage; where it cannot be run, "failed" says why."""
+        """Return all numbers of a stage; if it can't run, "failed" says why."""
         print(f"measuring: {stage.name}", flush=True)
         gc.collect()
         can_tell = forget_peak(self.device)
@@ -181,19 +186,21 @@ class Meter:
         return self.summary(stage, rounds) | {"memory": memory}
 
     def summary(self, stage: Stage, rounds: list[dict[str, float]]) -> dict:
-        """The numbers of a stage from what `rounds` measured of it."""
+        """Return the numbers of a stage, given what `rounds` yielded."""
         by_name = {name: [each[name] for each in rounds] for name in rounds[0]}
         row = {name: median(rates) for name, rates in by_name.items()}
         row["share"] = row["step"] * work(stage.config, self.device) / self.matrix_rate
         return {"name": stage.name, **row, "rounds": by_name}
 
     def rounds(self, stage: Stage) -> Iterator[dict[str, float]]:
-        """Measure a stage, a round each time one asks: loading, step, end_to_end; close it then."""
+        """Measure a stage: each item is one round, with loading, step and end_to_end.
+
+        Close the generator when you are done.
+        """
         torch.manual_seed(0)
         torch.compiler.reset()
-        has_batches = stage.loading == "batches"
-        batches = Batches(self.photos, stage.config, self.device) if has_batches else None
-        stream = batches.stream(0) if has_batches else self._one_by_one(stage)
+        batches = self._batches(stage)
+        stream = batches.stream(0) if batches else self._one_by_one(stage)
         L, real_ab = next(stream)
         turns = {"loading": lambda: len(next(stream)[0])}
         turns["step"] = lambda: step(L, real_ab=real_ab) and len(L)
@@ -210,9 +217,18 @@ class Meter:
                 step = partial(train_step, networks, step=1)
                 turns["end_to_end"] = self._ours(networks, batches, log, stack)
             for turn in list(turns.values()) * (3 if self.device.type == "cuda" else 1):
-                turn()  # the first are slow: memory, choice of kernels, graphs
+                turn()  # the first ones are slow: memory, choice of kernels, graphs
             while True:
                 yield {name: self.rate(turn) for name, turn in turns.items()}
+
+    def _batches(self, stage: Stage) -> Batches | None:
+        """Make colorlib's batches, unless the stage loads photos one by one."""
+        if stage.loading not in ("bytes", "batches"):
+            return None
+        batches = Batches(self.photos, stage.config, self.device)
+        if stage.loading == "bytes":  # undo what colorlib keeps on a GPU
+            batches.rgb, batches.kept, batches.home = self.photos.rgb, None, torch.device("cpu")
+        return batches
 
     def _one_by_one(self, stage: Stage) -> Iterator[tuple[Tensor, Tensor]]:
         def read(index: int) -> np.ndarray:
@@ -241,12 +257,12 @@ class Meter:
         loop = Loop(networks, batches, run)
         loop.SAVE_AT_MOST = loop.SAVE_AT_LEAST = math.inf
         with redirect_stderr(log):
-            loop.resume()  # the bar writes to where it began
+            loop.resume()  # the progress bar keeps writing to the log
         stack.enter_context(closing(loop.bar))
         return lambda: loop.take_step() or len(loop.batch[0])
 
     def rate(self, turn: Callable[[], int]) -> float:
-        """A round: how much is done a second, where a `turn` does some, and returns how much."""
+        """Measure one round: how many photos per second, if a `turn` returns how many it did."""
         wait = torch.cuda.synchronize if self.device.type == "cuda" else (lambda: None)
         wait()
         start, done = time.perf_counter(), []
@@ -256,16 +272,16 @@ class Meter:
         return sum(done) / (time.perf_counter() - start)
 
     def _matrix_rate(self) -> float:
-        """Floating-point operations a second in products of large matrices."""
+        """Measure floating-point operations per second in products of large matrices."""
         side = 8192 if self.device.type == "cuda" else 2048
         dtype = choose_precision("auto", self.device)
         a, b = torch.randn(2, side, side, device=self.device, dtype=dtype)
         rows = median(self.rate(lambda: len(a @ b)) for _ in range(self.ROUNDS))
-        return rows * 2 * side**2  # each number in a row is a sum of `side` products
+        return rows * 2 * side**2  # each number is a sum of `side` products
 
 
 def work(config: TrainConfig, device: torch.device) -> int:
-    """Floating-point operations that both steps need for a photo, with one forward pass of G."""
+    """Count the operations per photo of both steps, with one forward pass of G for both."""
     config = replace(config, reuse_forward=True, precision="float32", compile="none")
     networks = Networks(config, device=device)
     L, real_ab = torch.rand(1, 3, config.size, config.size, device=device).split((1, 2), dim=1)
@@ -275,20 +291,20 @@ def work(config: TrainConfig, device: torch.device) -> int:
 
 
 def forget_peak(device: torch.device) -> bool:
-    """Begin to watch anew how much memory is taken; False where that cannot be told."""
+    """Reset the peak of the memory in use; False if this system doesn't tell it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return True
     try:
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # Linux alone has it
+    except OSError:  # only Linux has it
         return False
     return True
 
 
 def read_peak(device: torch.device) -> int:
-    """The most bytes that were taken at a time, since `forget_peak`."""
+    """Return the peak of the memory in use since `forget_peak`, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status").read_text()
@@ -296,7 +312,7 @@ def read_peak(device: torch.device) -> int:
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """Write JPEG files as large as those of DUTS: pieces of the photos that scikit-image has."""
+    """Write JPEG files of a size usual in DUTS: crops of the photos in scikit-image."""
     from skimage import data
 
     sources = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
@@ -310,7 +326,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def bench_table(result: dict) -> str:
-    """The stages of a bench-DEVICE.json as a table, in Markdown."""
+    """Make a Markdown table of the stages in a bench-DEVICE.json."""
     naive, lines = result["stages"][0], []
     for row in result["stages"]:
         if "failed" in row:
@@ -321,7 +337,7 @@ def bench_table(result: dict) -> str:
         ratios = [f"{row[key] / naive[key]:.2f}" for key in ("loading", "step", "end_to_end")]
         apart = f"{spread(row):.0%}" if "rounds" in row else "unknown"
         lines.append((row["name"], *numbers, *ratios, memory, f"{row['share']:.1%}", apart))
-    headers = ("photos a second", "loading", "step", "end to end")
+    headers = ("photos per second", "loading", "step", "end to end")
     headers += ("loading ×", "step ×", "end to end ×", "memory, MB", "share", "spread")
     table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)
     rate = f"{result['matrix_tflops']:.3g} TFLOP/s in matrix products"
@@ -329,6 +345,6 @@ def bench_table(result: dict) -> str:
 
 
 def spread(row: dict) -> float:
-    """By how much the best round of a stage's step, or end to end, exceeds the worst; 0: not."""
+    """Compare the best round of a stage with its worst, of step or end to end; 0: they agree."""
     rounds = [row["rounds"][name] for name in ("step", "end_to_end")]
     return max(max(rates) / min(rates) for rates in rounds) - 1

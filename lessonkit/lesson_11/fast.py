@@ -1,18 +1,14 @@
-"""Lesson 11: what it counts, draws and starts.
+"""Lesson 11: what it counts, measures and draws.
 
-Multiplications, and waits for a device, are counted where there is none; the ways to train take
-turns under a stopwatch; a toy CPU and GPU are drawn on a time line; gradients are rounded and taken
-in parts; and the cost of many GPUs is worked out from measured parts.
+Multiplications, and waits for a device, are counted without that device. Versions of the training
+loop take turns under a stopwatch. A toy CPU and a toy GPU are drawn on a time line, and gradients
+are averaged over the parts of a batch.
 """
 
 import json
-import math
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -21,22 +17,16 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, l1_loss
+from torch.nn.functional import l1_loss
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from colorlib.config import RECIPES
 from colorlib.discriminator import ImageDiscriminator
-from colorlib.steps import Networks, train_step
 from lessonkit.figures import FAKE, GENERATOR, INK, PALE, REAL
-from lessonkit.lesson_06.training import gradient_of
 from lessonkit.lesson_11.bench import Meter, Stage, spread
 
 READS = (torch.ops.aten._local_scalar_dense, torch.ops.aten.equal, torch.ops.aten.nonzero)
 RATES = {"loading": "loading", "step": "step", "end_to_end": "end to end"}  # as rows name them
-BYTES = 4  # of a float32
-BACKWARD = 2 / 3  # of a step: a backward pass is as much work as two forward passes
-IN_A_MACHINE = 8  # GPUs that are usually joined by links of their own
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler writes notes into a cell
 
@@ -45,9 +35,15 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler writes 
 
 
 def forward_work(generator: nn.Module, size: int) -> tuple[float, float]:
-    """Billions of multiplications in a forward pass of a generator, and of the image discriminator.
+    """Count the multiplications in a forward pass of a generator, and of the image discriminator.
 
-    Counted for a photo of `size` pixels, from shapes alone: nothing is computed.
+    They are counted from shapes alone; nothing is computed.
+
+    Args:
+        generator: any; it is moved to the device "meta".
+        size: height and width of the photo, in pixels.
+    Returns:
+        Both counts, in billions per photo.
     """
     with torch.device("meta"):
         L, ab = torch.empty(1, 1, size, size), torch.empty(1, 2, size, size)
@@ -59,15 +55,8 @@ def forward_work(generator: nn.Module, size: int) -> tuple[float, float]:
     return of_g.get_total_flops() / 2e9, of_d.get_total_flops() / 2e9  # a product and its sum: 2
 
 
-def adam_step(network: nn.Module, **options: bool) -> Callable[[], None]:
-    """A step of Adam to be timed, on a network whose gradients are random; options: as Adam's."""
-    for weight in network.parameters():
-        weight.grad = torch.randn_like(weight)
-    return torch.optim.Adam(network.parameters(), **options).step
-
-
 class _Reads(TorchDispatchMode):
-    """Counts how often Python asks for the value of a tensor, but for some."""
+    """Counts how often Python asks for the value of a tensor, except for some tensors."""
 
     def __init__(self, besides: list[Tensor]):
         super().__init__()
@@ -82,14 +71,14 @@ class _Reads(TorchDispatchMode):
 def count_waits(
     work: Callable[[], object], optimizers: Sequence[torch.optim.Optimizer] = ()
 ) -> int:
-    """How often a piece of work asks for a tensor's value: on a GPU, Python would wait each time.
+    """Count how often a piece of work asks for a tensor's value: on a GPU, Python waits each time.
 
-    The count needs no GPU: `item()`, `float()`, `bool()` and printing ask on every device alike.
+    The count needs no GPU: `item()`, `float()`, `bool()` and printing ask on every device.
 
     Args:
-        work: is done once.
-        optimizers: have taken a step before. Adam's that is not fused asks for its own count of
-            steps, which lies on the CPU wherever the rest is: nobody waits, so it is left out.
+        work: called once.
+        optimizers: each has taken a step before. Unless it is fused, Adam asks for its own step
+            count, which is always on the CPU: this isn't a wait, so it doesn't count.
     """
     states = [state for optimizer in optimizers for state in optimizer.state.values()]
     with _Reads([state["step"] for state in states]) as reads:
@@ -98,7 +87,7 @@ def count_waits(
 
 
 def operations(record: torch.profiler.profile, rows: int = 8) -> pd.DataFrame:
-    """The most expensive operations that torch's profiler saw, with the CPU's own time in ms."""
+    """List the most expensive operations in a profile, with their own CPU time in ms."""
     events = sorted(record.key_averages(), key=lambda event: -event.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
     table = [
@@ -111,12 +100,12 @@ def operations(record: torch.profiler.profile, rows: int = 8) -> pd.DataFrame:
 
 
 def race(meter: Meter, stages: Sequence[Stage]) -> list[dict]:
-    """Measure several stages, which take turns: a round of each, then the next round of each.
+    """Measure several stages in turns: one round of each, then the next round of each.
 
-    So whatever slows the machine down for a while slows them all, and their ratios stay.
+    Whatever slows the machine down for a while slows them all, and their ratios stay.
 
     Returns:
-        The row of each: the medians of its rounds, and in "rounds" all of them.
+        A row for each stage: the medians of its rounds, and in "rounds" all of them.
     """
     with ExitStack() as stack:
         races = [stack.enter_context(closing(meter.rounds(stage))) for stage in stages]
@@ -125,20 +114,20 @@ def race(meter: Meter, stages: Sequence[Stage]) -> list[dict]:
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
-    """Stages as `colorlib bench` prints them, but for their memory: photos a second."""
+    """Make a table of stages, like that of `tools.bench` but without memory."""
     naive, lines = rows[0], []
     for row in rows:
         rates = [f"{row[key]:,.2f}" for key in RATES]
         ratios = [f"{row[key] / naive[key]:.2f}" for key in RATES]
         lines.append([row["name"], *rates, *ratios, f"{row['share']:.0%}"])
     ratios = [f"{name} ×" for name in RATES.values()]
-    return pd.DataFrame(lines, columns=["photos a second", *RATES.values(), *ratios, "share"])
+    return pd.DataFrame(lines, columns=["photos per second", *RATES.values(), *ratios, "share"])
 
 
 def gains(before: dict, after: dict) -> str:
-    """A stage beside the one before it, in a sentence: the median of the rounds, and the extremes.
+    """Compare a stage with the one before it: the median ratio of the rounds, and the extremes.
 
-    Both were measured in the same rounds.
+    Both must have been measured in the same rounds.
     """
     said = []
     for key, name in RATES.items():
@@ -152,47 +141,41 @@ def gains(before: dict, after: dict) -> str:
 
 
 def recorded(folder: Path) -> list[dict]:
-    """What `colorlib bench` has written into a folder: a result a device, GPUs last."""
+    """Read what `tools.bench` has written into a folder: one result per device, GPUs last."""
     paths = sorted(folder.glob("bench-*.json"))
     results = [json.loads(path.read_text("utf-8")) for path in paths]
     return sorted(results, key=is_gpu)
 
 
 def is_gpu(result: dict) -> bool:
-    """Whether a recorded result is a GPU's."""
+    """Whether a recorded result was measured on a GPU."""
     return not result["environment"]["device"].lower().startswith("cpu")
 
 
 def of_full_width(result: dict) -> list[dict]:
-    """The stages of a result that could be run and train the full U-Net, in order."""
+    """Select the stages of a result that ran and train the full U-Net, in order."""
     return [row for row in result["stages"] if "failed" not in row and "lean" not in row["name"]]
 
 
-def photos_a_second(results: list[dict]) -> float | None:
-    """The best end-to-end rate of a recorded GPU on the full U-Net; None where there is no GPU."""
-    rates = [row["end_to_end"] for r in results if is_gpu(r) for row in of_full_width(r)]
-    return max(rates, default=None)
-
-
 def error(row: dict) -> float:
-    """How far a recorded stage's numbers may be off, as far as they tell themselves; 3% at least.
+    """Estimate how far a recorded stage's numbers may be off: by at least 3%.
 
-    The rounds of one measurement differ, and end to end cannot be faster than the step alone.
+    The rounds of one measurement differ, and end to end can't be faster than the step alone.
     """
     rounds = spread(row) if "rounds" in row else 0.0  # results of older versions have none
     return max(0.03, rounds, row["end_to_end"] / row["step"] - 1)
 
 
 def verdicts(result: dict) -> pd.DataFrame:
-    """Each change of a recorded table, and whether it paid: by more than what may be error."""
+    """List each change of a recorded table, and whether it brought more than the error."""
     lines, before = [], result["stages"][0]
     for row in result["stages"][1:]:
         if "failed" in row:
-            lines.append((row["name"], "", "", "", "could not be run"))
+            lines.append((row["name"], "", "", "", "did not run"))
             continue
         step, whole = (row[key] / before[key] for key in ("step", "end_to_end"))
         doubt = max(error(before), error(row))
-        verdict = "yes" if max(step, whole) > 1 + doubt else "no, or not to be told"
+        verdict = "yes" if max(step, whole) > 1 + doubt else "no, or within the error"
         lines.append((row["name"], f"{step:.2f}", f"{whole:.2f}", f"{doubt:.0%}", verdict))
         before = row
     columns = ["change", "step ×", "end to end ×", "may be error", "paid"]
@@ -200,7 +183,7 @@ def verdicts(result: dict) -> pd.DataFrame:
 
 
 def best_that_paid(result: dict) -> dict:
-    """The fastest stage, end to end, of those that train the full U-Net and paid."""
+    """Find the fastest stage, end to end, of those that train the full U-Net and paid."""
     table = verdicts(result)
     paid = set(table["change"][table["paid"] == "yes"])
     rows = [row for row in of_full_width(result) if row["name"] in paid]
@@ -211,7 +194,7 @@ def best_that_paid(result: dict) -> dict:
 
 
 def draw_bars(values: dict[str, float], unit: str) -> Figure:
-    """Lay a bar for each value, in the order given, with its number beside it."""
+    """Draw a horizontal bar for each value, in the order given, with its number next to it."""
     figure, axes = plt.subplots(figsize=(8, 0.5 * len(values) + 1))
     bars = axes.barh(list(values), list(values.values()), color=REAL)
     axes.bar_label(bars, fmt="{:,.3g}", padding=4)
@@ -222,26 +205,13 @@ def draw_bars(values: dict[str, float], unit: str) -> Figure:
     return figure
 
 
-def draw_lines(lines: dict[str, dict[float, float]], across: str, up: str, **options) -> Figure:
-    """Draw a line for each name, through points {x: y}; x is logarithmic, y is not."""
-    figure, axes = plt.subplots()
-    for name, points in lines.items():
-        axes.plot(list(points), list(points.values()), marker="o", label=name)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(list(points), [f"{x:g}" for x in points])
-    axes.set(xlabel=across, ylabel=up, **options)
-    if len(lines) > 1:
-        axes.legend()
-    return figure
-
-
 def draw_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, float]]) -> Figure:
-    """Draw the roof of a device, and under it what was measured.
+    """Draw the roof of a device, and below it what was measured.
 
     Args:
-        rate: operations a second in products of large matrices.
-        bandwidth: bytes a second from and to memory.
-        points: for each piece of work its operations a byte, and its operations a second.
+        rate: operations per second in products of large matrices.
+        bandwidth: bytes per second from and to memory.
+        points: for each piece of work, its operations per byte and its operations per second.
     """
     figure, axes = plt.subplots()
     ridge = rate / bandwidth
@@ -252,20 +222,20 @@ def draw_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, floa
     axes.annotate("rate of the arithmetic", (ridge, 1.25 * roof[1]), color=PALE)
     for (name, (x, y)), marker in zip(points.items(), "osD^v", strict=False):
         axes.plot(x, y / 1e9, marker, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="GFLOP/s")
+    axes.set(xscale="log", yscale="log", xlabel="operations per byte", ylabel="GFLOP/s")
     axes.set_ylim(top=5 * rate / 1e9)
     axes.legend(loc="lower right")
     return figure
 
 
 def below_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, float]]) -> str:
-    """What `draw_roof` shows, a line for each piece of work; takes the same."""
+    """Put what `draw_roof` shows into words, one line for each piece of work."""
     lines = []
     for name, (intensity, reached) in points.items():
         roof, spare = min(rate, bandwidth * intensity), rate / (bandwidth * intensity)
-        line = f"{name}: {intensity:.3g} operations a byte, {reached / roof:.0%} of its roof"
-        while_bytes_come = f"while its bytes come, ×{spare:.0f} the arithmetic could be done"
-        lines.append(f"{line}; {while_bytes_come if spare > 1 else 'arithmetic decides'}")
+        line = f"{name}: {intensity:.3g} operations per byte, {reached / roof:.0%} of its roof"
+        in_the_meantime = f"memory decides: there would be time for ×{spare:.0f} the arithmetic"
+        lines.append(f"{line}; {in_the_meantime if spare > 1 else 'arithmetic decides'}")
     return "\n".join(lines)
 
 
@@ -275,19 +245,20 @@ def below_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, flo
 def timeline(
     prepare: float, compute: float, read_every: int, count: int = 8
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """When a CPU asks and when a GPU computes, as (start, length) in ms.
+    """Compute when a CPU asks and when a GPU computes, as (start, length) in ms.
 
     Args:
-        prepare: ms that the CPU needs to describe a step.
-        compute: ms that the GPU needs to do it.
-        read_every: the CPU waits for the result of every so-manieth step; 0: of none.
-        count: steps.
+        prepare: ms that the CPU needs to ask for a step.
+        compute: ms that the GPU needs to compute it.
+        read_every: the CPU waits for the result of every step with a multiple of this number;
+            0: it never waits.
+        count: the number of steps.
     """
     cpu, gpu, now, free = [], [], 0.0, 0.0
     for number in range(1, count + 1):
         cpu.append((now, prepare))
         now += prepare
-        start = max(now, free)  # the GPU works in order, and on nothing that was not asked for
+        start = max(now, free)  # the GPU works in order, and never before it is asked
         gpu.append((start, compute))
         free = start + compute
         if read_every and number % read_every == 0:
@@ -296,7 +267,7 @@ def timeline(
 
 
 def draw_timeline(prepare: float, compute: float, read_every: int) -> Figure:
-    """Draw a toy CPU and a toy GPU at work, side by side in time; see `timeline`."""
+    """Draw a toy CPU and a toy GPU at work over time; see `timeline`."""
     cpu, gpu = timeline(prepare, compute, read_every)
     end = sum(gpu[-1])
     figure, axes = plt.subplots(figsize=(9, 2.3))
@@ -311,66 +282,17 @@ def draw_timeline(prepare: float, compute: float, read_every: int) -> Figure:
     return figure
 
 
-# --- fewer digits ---
-
-
-def first_step(
-    recipe: str, precision: str, L: Tensor, real_ab: Tensor, seed: int = 0, **changes: object
-) -> tuple[dict[str, float], Tensor, Tensor]:
-    """The first step of a small lean U-Net: the losses, and the gradients of G and of D.
-
-    Args:
-        recipe: its name.
-        precision: as in `TrainConfig`.
-        L: (B, 1, H, W), as many rows as columns.
-        real_ab: (B, 2, H, W).
-        seed: of the weights.
-        changes: other fields of the configuration.
-    """
-    torch.manual_seed(seed)
-    options = {"size": L.shape[-1], "generator": "StridedUNet", "generator_width": 8, "g_every": 1}
-    config = replace(RECIPES[recipe], precision=precision, **options | changes)
-    networks = Networks(config, device=L.device)
-    losses = train_step(networks, L, real_ab, step=1)
-    gradients = [gradient_of(each) for each in (networks.generator, networks.discriminator)]
-    return {name: loss.item() for name, loss in losses.items()}, *gradients
-
-
-def degrees(a: Tensor, b: Tensor) -> float:
-    """The angle between two directions, each a row of numbers."""
-    cosine = cosine_similarity(a.double(), b.double(), dim=0).item()
-    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
-
-
-def rounded(
-    recipe: str, L: Tensor, real_ab: Tensor, seeds: Sequence[int], **changes: object
-) -> tuple[str, str, str]:
-    """What bfloat16 does to the first step: the losses' largest change, how far G's and D's turn.
-
-    Takes what `first_step` takes. The gradients' angles are given from the least to the largest of
-    the seeds.
-    """
-    losses, angles = [], ([], [])
-    for seed in seeds:
-        exact, *exact_gradients = first_step(recipe, "float32", L, real_ab, seed, **changes)
-        coarse, *gradients = first_step(recipe, "bfloat16", L, real_ab, seed, **changes)
-        losses += [abs(coarse[name] / exact[name] - 1) for name in ("loss_d", "loss_g")]
-        for found, one, other in zip(angles, gradients, exact_gradients, strict=True):
-            found.append(degrees(one, other))
-    return f"{max(losses):.2%}", *(f"{min(each):.0f}° to {max(each):.0f}°" for each in angles)
-
-
 # --- several GPUs ---
 
 
 def averaged_gradient(network: nn.Module, L: Tensor, real_ab: Tensor, parts: int) -> list[Tensor]:
-    """The gradient of the L1 distance, taken on each part of a batch and averaged.
+    """Compute the gradient of the L1 loss on each part of a batch, and average.
 
     Args:
-        network: takes L to ab; its gradients are cleared.
+        network: maps L to ab; its gradients are cleared.
         L: (B, 1, H, W).
         real_ab: (B, 2, H, W).
-        parts: how many, of one size.
+        parts: the number of parts, all of one size.
 
     Returns:
         A tensor for each of the network's parameters.
@@ -379,62 +301,3 @@ def averaged_gradient(network: nn.Module, L: Tensor, real_ab: Tensor, parts: int
     for part_L, part_ab in zip(L.chunk(parts), real_ab.chunk(parts), strict=True):
         (l1_loss(network(part_L), part_ab) / parts).backward()
     return [parameter.grad.clone() for parameter in network.parameters()]
-
-
-def run_processes(script: str | Path, processes: int, threads: int = 1) -> str:
-    """Run a script in several processes, as torchrun starts them, and return what they printed.
-
-    Raises:
-        RuntimeError: one of them failed; the message is its own last words.
-    """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={processes}", str(script)]
-    # on the CPU, also where there is a GPU: two processes cannot share one in this way
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"the processes failed: {done.stderr[-2000:]}")
-    return done.stdout.strip()
-
-
-def ring_bytes(parameters: int, gpus: int) -> float:
-    """Bytes that each GPU sends to average a gradient in float32 along a ring."""
-    return 2 * (gpus - 1) / gpus * BYTES * parameters
-
-
-def efficiency(compute: float, exchange: float) -> float:
-    """Which share of the time GPUs compute: the exchange hides behind the backward pass.
-
-    Args:
-        compute: seconds of a step on one GPU alone.
-        exchange: seconds that the exchange of a step's gradients takes.
-    """
-    return compute / (compute + max(0.0, exchange - BACKWARD * compute))
-
-
-def draw_scaling(
-    parameters: int, photos_a_second: float, batch: int, links: dict[str, float], inside: float
-) -> Figure:
-    """Draw which share of their time N GPUs compute, for some networks between machines.
-
-    Args:
-        parameters: of all networks that learn.
-        photos_a_second: of one GPU alone.
-        batch: photos a step and GPU.
-        links: bytes a second between two machines, by name.
-        inside: bytes a second between two GPUs of one machine, of which there are eight.
-    """
-    counts = [1, 2, 4, 8, 16, 32, 64]
-    lines = {}
-    for name, between in links.items():
-        rates = {n: inside if n <= IN_A_MACHINE else between for n in counts}
-        lines[name] = {
-            n: efficiency(batch / photos_a_second, ring_bytes(parameters, n) / rates[n])
-            for n in counts
-        }
-    figure = draw_lines(
-        lines, "GPUs", "share of the time computing", xlim=(0.9, 90), ylim=(0, 1.05)
-    )
-    for shares in lines.values():
-        figure.axes[0].annotate(f"{shares[64]:.0%}", (68, shares[64]), va="center")
-    return figure

@@ -1,16 +1,13 @@
-"""The bench: the naive way plays our game, its work is counted right, the numbers are written."""
+"""The bench: the naive step learns what ours does, its work is counted right, rounds are kept."""
 
 import gc
-import json
 
 import pytest
 import torch
 from PIL import Image
 from test_training import Pictures, gradient_of
 
-from colorlib.cli import main
 from colorlib.color import rgb_to_L_ab
-from colorlib.generator import StridedUNet
 from colorlib.steps import Networks, train_step
 from lessonkit.lesson_11 import bench
 from lessonkit.lesson_11.bench import Meter, Naive, OneByOne, bench_table, make_photos, stages, work
@@ -91,27 +88,6 @@ def test_the_work_of_a_photo_is_what_was_counted_by_hand():
     assert work(config, CPU) / 2 == pytest.approx(3 * 48.1e9 / 16 + 8 * of_d, rel=0.002)
 
 
-@pytest.mark.trust
-def test_a_run_measures_all_stages_and_writes_them_down(folder, tmp_path, monkeypatch, capsys):
-    compiled = []
-    monkeypatch.setattr(torch, "compile", lambda network, **_: compiled.append(network) or network)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    arguments = f"bench --photos {folder} --size 64 --width 4 --seconds 0.01 --out {tmp_path}"
-    main(arguments.split())
-    (path,) = tmp_path.iterdir()
-    assert path.name.startswith("bench-cpu-")
-    result = json.loads(path.read_text("utf-8"))
-    assert [row["name"] for row in result["stages"]] == [stage.name for stage in LADDER[False]]
-    for row in result["stages"]:
-        assert min(row[name] for name in ("loading", "step", "end_to_end", "share")) > 0
-        for name, rates in row["rounds"].items():
-            assert len(rates) == 3 and sorted(rates)[1] == row[name]
-    assert result["matrix_tflops"] > 0 and result["settings"]["photos"] == 8
-    assert {"torch", "commit", "device"} <= result["environment"].keys()
-    assert any(isinstance(network, StridedUNet) for network in compiled) and len(compiled) == 4
-    assert bench_table(result) in capsys.readouterr().out
-
-
 def test_a_stage_that_fails_is_named_and_the_rest_goes_on(folder, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("no C++ compiler\nand more lines")
@@ -137,7 +113,20 @@ def test_the_rate_is_that_of_the_turns(folder, tmp_path, monkeypatch):
     meter = Meter(CPU, 0.01, folder, 64, tmp_path)
     monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
     assert meter.rate(turn) == 20
-    assert clock == [0.5]  # two turns at least, though one takes longer than was asked for
+    assert clock == [0.5]  # at least two turns, although one takes longer than the time given
+
+
+def test_bytes_of_the_computer_s_memory_give_the_same_batches(folder, tmp_path):
+    """The GPU's stages on a CPU: neither place nor kept Lab changes what is learned."""
+    ladder = {stage.name: stage for stage in LADDER[True]}
+    host, kept = ladder["Lab in batches on the device"], ladder["photos kept on the GPU"]
+    assert (host.loading, kept.loading) == ("bytes", "batches")
+    meter = Meter(CPU, 0.01, folder, 64, tmp_path)
+    one, other = (meter._batches(stage) for stage in (host, kept))
+    assert one.kept is None and one.rgb is meter.photos.rgb and other.kept is not None
+    for ours, theirs in zip(next(one.stream(0)), next(other.stream(0)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    assert meter._batches(ladder["photos decoded once"]) is None
 
 
 def test_the_spread_is_that_of_the_rounds_and_older_results_have_none():

@@ -120,7 +120,7 @@ WRONG = {
         (from_lightness, "one color, everywhere"),
         (in_lab_units, "110 times too large"),
         (median_color, "one mean over all pixels"),
-        (lambda train_rgb: lambda L: [0.1, 0.2], "no tensor"),
+        (lambda train_rgb: lambda L: [0.1, 0.2], "not a tensor"),
     ],
     "fool_the_mean": [
         (lambda rgb: rgb.clone(), "nobody would be shocked"),
@@ -150,7 +150,7 @@ WRONG = {
             ),
             "stops before its end",
         ),
-        (lambda right, trials: 100 * luck(right, trials), "no percent"),
+        (lambda right, trials: 100 * luck(right, trials), "not a percentage"),
         (lambda right, trials: 1.5 * luck(right, trials), "0.00098 is expected"),
         (lambda right, trials: 2 * luck(right, trials), "you get 0.001953"),
         (lambda right, trials: right / trials, "you get 1"),

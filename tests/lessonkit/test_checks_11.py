@@ -31,8 +31,40 @@ def work(naive_g, naive_d, shared_g, shared_d):
 
 
 def mean_loss(step, batches):
-    losses = [step(batch) for batch in batches]
+    losses = [step(batch).detach() for batch in batches]
     return torch.stack(losses).mean().item()
+
+
+def keeps_graphs(step, batches):
+    return torch.stack([step(batch) for batch in batches]).mean().item()
+
+
+def adds_up(step, batches):
+    total = 0.0
+    for batch in batches:
+        total = total + step(batch)
+    return (total / len(batches)).item()
+
+
+def cannot_train(step, batches):
+    with torch.no_grad():
+        return keeps_graphs(step, batches)
+
+
+def named(step, batches):
+    """Right: only the last loss still has its graph, because a variable names it."""
+    losses = []
+    for batch in batches:
+        loss = step(batch)
+        losses.append(loss.detach())
+    return torch.stack(losses).mean().item()
+
+
+def detached_sum(step, batches):
+    total = torch.zeros(())
+    for batch in batches:
+        total += step(batch).detach()
+    return (total / len(batches)).item()
 
 
 def reads_each(step, batches):
@@ -136,21 +168,16 @@ def gradient(
     return answer
 
 
-def ring_bytes(parameters, gpus):
-    return 2 * (gpus - 1) / gpus * 4 * parameters
-
-
 RIGHT = {
     "end_to_end": end_to_end,
     "work_of_a_step": work_of_a_step,
     "mean_loss": mean_loss,
     "averaged_gradient": averaged_gradient,
-    "ring_bytes": ring_bytes,
 }
 WRONG = {
     "end_to_end": [
         (lambda loading, step, is_ahead: loading + step, "more than the slower part"),
-        (lambda loading, step, is_ahead: 1 / loading + 1 / step, "seconds a photo"),
+        (lambda loading, step, is_ahead: 1 / loading + 1 / step, "seconds per photo"),
         (lambda loading, step, is_ahead: min(loading, step), "alone"),
         (lambda loading, step, is_ahead: end_to_end(loading, step, False), "at the same time"),
         (lambda a, b, ahead: max(a, b) if ahead else end_to_end(a, b, False), "has to wait"),
@@ -164,12 +191,12 @@ WRONG = {
         (lambda g, d, is_shared: 4 * g + 9 * d, "changes nothing"),
         (work(3, 9, 2, 8), "D's step paints as well"),
         (work(2, 9, 1, 8), "G's backward pass is missing"),
-        (work(4, 6, 3, 8), "asked three times"),
+        (work(4, 6, 3, 8), "judges three times"),
         (work(4, 3, 3, 8), "D's backward passes"),
         (work(4, 9, 4, 8), "paints once"),
-        (work(4, 9, 3, 9), "D is held"),
-        (work(4, 9, 3, 7), "must still pass back"),
-        (work(4, 9, 3, 6), "still asked"),
+        (work(4, 9, 3, 9), "D is frozen"),
+        (work(4, 9, 3, 7), "still passes back"),
+        (work(4, 9, 3, 6), "still judges"),
         (work(3, 6, 2, 5), "costs two forward passes, not one"),
         (work(5, 9, 3, 8), "5 times g"),
     ],
@@ -188,6 +215,9 @@ WRONG = {
         (lambda step, batches: torch.stack([step(b) for b in batches]).mean(), "not been read"),
         (lambda step, batches: step(batches[0]).item(), "called 1 times"),
         (lambda step, batches: mean_loss(step, batches[::-1]), "in their order"),
+        (keeps_graphs, "the graphs of 9 steps"),
+        (adds_up, "the graphs of 9 steps"),
+        (cannot_train, "it can't train"),
     ],
     "averaged_gradient": [
         (gradient(share=lambda parts: 1), "averaged, not added"),
@@ -208,15 +238,6 @@ WRONG = {
         (lambda *given: averaged_gradient(*given)[0], "return a list"),
         (lambda *given: averaged_gradient(*given)[1:], "you return 3 gradients"),
     ],
-    "ring_bytes": [
-        (lambda parameters, gpus: 8 * parameters, "nobody to send to"),
-        (lambda parameters, gpus: ring_bytes(parameters, gpus) / 4, "a float32 has 4 bytes"),
-        (lambda parameters, gpus: ring_bytes(parameters, gpus) / 2, "2 bytes a number"),
-        (lambda parameters, gpus: ring_bytes(parameters, gpus) / 1e6, "bytes are wanted"),
-        (lambda parameters, gpus: ring_bytes(parameters, gpus) * gpus, "count all GPUs"),
-        (lambda parameters, gpus: 8 * ring_bytes(parameters, gpus), "bits"),
-        (lambda parameters, gpus: 8.0 * parameters * (gpus > 1), "N − 1 rounds"),
-    ],
 }
 
 
@@ -229,6 +250,8 @@ def test_check(check, answer, words):
     "check, answer",
     [
         ("end_to_end", lambda a, b, ahead: np.float32(end_to_end(a, b, ahead))),
+        ("mean_loss", named),
+        ("mean_loss", detached_sum),
         ("mean_loss", lambda step, batches: _stack(step, batches).mean().cpu().item()),
         ("mean_loss", lambda step, batches: float(_stack(step, batches).cpu().numpy().mean())),
         ("mean_loss", lambda step, batches: float(f"{_stack(step, batches).mean():.9f}")),
@@ -242,4 +265,4 @@ def test_another_right_answer(check, answer):
 
 
 def _stack(step, batches):
-    return torch.stack([step(batch) for batch in batches])
+    return torch.stack([step(batch).detach() for batch in batches])

@@ -1,4 +1,4 @@
-"""The pairs fool as promised, the map's mean is the metric, the blind test counts rightly."""
+"""The pairs fool as promised, the map's mean is the metric, the blind test counts correctly."""
 
 import pytest
 import torch
