@@ -62,7 +62,7 @@ def lightness_curve(gray: np.ndarray) -> np.ndarray:
 
 
 def dot_gain_curve(gray: np.ndarray, gain: float = 0.2) -> np.ndarray:
-    """The light of a gray value on paper, where a dot of 50% ink grows by `gain` (Murray-Davies)."""
+    """The light of a gray value on paper, where a dot of 50% grows by `gain` (Murray-Davies)."""
     dot = 1 - np.asarray(gray)
     return 1 - (dot + 4 * gain * dot * (1 - dot))
 
