@@ -218,9 +218,15 @@ class Colorize:
         size = self.size or int(read_card(self.weights).get("size", 256))
         targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
         photos = {path.absolute() for path in targets}
+        copies = {target.absolute() for target in targets.values()}
         for path, target in tqdm(targets.items(), "coloring", unit="photo", delay=2):
-            if target.exists() and (target.absolute() in photos or not self.overwrite):
-                tqdm.write(f"{path}: skipped, {target} exists")
+            is_copy = path.absolute() in copies  # of an earlier call, or named like one
+            keeps = target.exists() and (target.absolute() in photos or not self.overwrite)
+            if is_copy or keeps:
+                reason = (
+                    "it is the colored copy of another photo" if is_copy else f"{target} exists"
+                )
+                tqdm.write(f"{path}: skipped, {reason}")
                 counts["skipped"] += 1
                 continue
             try:
@@ -259,8 +265,7 @@ class Colorize:
             kind = f"_{path.suffix[1:]}" if alike[str(path.with_suffix("")).lower()] > 1 else ""
             name = f"{path.stem}{kind}_colored.{suffix}"
             targets[path] = self.out / path.absolute().relative_to(root).with_name(name)
-        made = {target.absolute() for target in targets.values()}  # by an earlier call, beside it
-        return {path: target for path, target in targets.items() if path.absolute() not in made}
+        return targets
 
 
 @dataclass

@@ -47,7 +47,7 @@ def decoded(image: Image.Image, format: str = "PNG", **options) -> np.ndarray:
 
 
 def tiff(values: np.ndarray, photometric: int = 1, bits: int = 16, white: int = 0) -> io.BytesIO:
-    """A gray TIFF 6.0 of 300 dpi, by hand, since PIL writes neither MINISWHITE nor MaxSampleValue."""
+    """A gray TIFF 6.0 of 300 dpi by hand: PIL writes neither MINISWHITE nor MaxSampleValue."""
     rows, columns = values.shape
     content = values.astype("<u2").tobytes()
     if bits == 12:  # two values in three bytes

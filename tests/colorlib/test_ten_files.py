@@ -6,7 +6,7 @@ from pathlib import Path
 import icc
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 from skimage import color, data
 from test_decode import tiff, wide_curve
 from torch import nn
@@ -62,12 +62,13 @@ def write_ten_files(folder: Path) -> None:
     save("7_alpha.png", Image.merge("RGBA", (*photo.split(), alpha)))
     save("8_avif.avif", photo, quality=95, subsampling="4:4:4")
     save("9_archive.jp2", photo)
-    save("10_mpo.mpo", photo, quality=97, save_all=True, append_images=[Image.new("RGB", (9, 9))])
+    second = {"save_all": True, "append_images": [Image.new("RGB", (9, 9))]}
+    save("10_mpo.mpo", photo, quality=97, subsampling=0, **second)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """The ten files, and what `colorlib colorize` makes of them with a network that adds no color."""
+    """The ten files, and their copies by `colorlib colorize` with a network that adds no color."""
     given, colored = tmp_path_factory.mktemp("given"), tmp_path_factory.mktemp("colored")
     (given / "album").mkdir()
     write_ten_files(given / "album")
@@ -101,7 +102,8 @@ def test_colored_upright_in_true_lightness_with_its_metadata(name, folders):
         check_lightness(np.asarray(colored))
         found = colored.getexif()
         assert found.get(ExifTags.Base.Orientation, 1) == 1
-        assert b"sRGB" in colored.info["icc_profile"]
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(colored.info["icc_profile"]))
+        assert "sRGB" in ImageCms.getProfileDescription(profile)
         assert colored.info["Comment"] == NOTE
         if name in DATED:
             assert found[ExifTags.Base.Model] == CAMERA
