@@ -68,8 +68,6 @@ class Train:
     recipe: TrainConfig
     out: Path
     """The run's folder. The same command on the same folder continues the run."""
-    init: str | None = None
-    """Start from a trained generator: photos, scenes, or the generator.safetensors of a run."""
     fresh: bool = False
     """Start over, even if the folder holds a run."""
     device: str | None = None
@@ -79,7 +77,8 @@ class Train:
 
     def run(self) -> None:
         """Train, then do what `colorlib evaluate` does."""
-        generator = load_generator(self.init) if self.init else None
+        init = self.recipe.init
+        generator = load_generator(init) if init else None  # a wrong name is told before decoding
         with parallel.together():
             train_data, test_data = self.open_data()
             learning, validation = hold_back(train_data)
@@ -162,6 +161,12 @@ class Evaluate:
         config = load_config(self.folder / "config.json")
         if not (self.data or config.data):
             raise RunError(f"the data of {self.folder} is not recorded: add --data FOLDER")
+        if (self.data or config.data) != "scenes" and not (self.folder / SPLIT).exists():
+            raise RunError(
+                f"{self.folder} has no {SPLIT}, so a new test could contain photos that the run "
+                f"learned from. Write it before training: open_data(..., split=RUN/{SPLIT}); then "
+                "train on the first part"
+            )
         data = open_run_data(config, self.folder, self.cache, self.data)
         evaluate_run(self.folder, *data, with_lpips=self.lpips, device=self.device)
         Show(self.folder).run()
@@ -212,9 +217,16 @@ class Colorize:
         generator = load_generator(self.weights, choose_device(self.device))
         size = self.size or int(read_card(self.weights).get("size", 256))
         targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
+        photos = {path.absolute() for path in targets}
+        copies = {target.absolute() for target in targets.values()}
         for path, target in tqdm(targets.items(), "coloring", unit="photo", delay=2):
-            if target.exists() and (target in targets or not self.overwrite):
-                tqdm.write(f"{path}: skipped, {target} exists")
+            is_copy = path.absolute() in copies  # of an earlier call, or named like one
+            keeps = target.exists() and (target.absolute() in photos or not self.overwrite)
+            if is_copy or keeps:
+                reason = (
+                    "it is the colored copy of another photo" if is_copy else f"{target} exists"
+                )
+                tqdm.write(f"{path}: skipped, {reason}")
                 counts["skipped"] += 1
                 continue
             try:
@@ -235,7 +247,9 @@ class Colorize:
         photos, roots = [], []
         for given in self.photos:
             # Windows' shells leave patterns such as *.jpg to the program
-            for path in map(Path, sorted(glob.glob(given, recursive=True)) or [given]):
+            is_name = os.path.exists(given)  # as photo[1].jpg is, although it looks like a pattern
+            found = [] if is_name else sorted(glob.glob(given, recursive=True))
+            for path in map(Path, found or [given]):
                 photos += find_photos(path)[0] if path.is_dir() else [path]
                 roots.append(path.absolute() if path.is_dir() else path.absolute().parent)
         if not photos:
@@ -243,6 +257,7 @@ class Colorize:
         root, out = Path(os.path.commonpath(roots)), self.out.absolute()
         if out != root and out.is_relative_to(root):  # results of an earlier call
             photos = [path for path in photos if not path.absolute().is_relative_to(out)]
+        photos = list(dict.fromkeys(photos))  # one may be in a folder that is given as well
         alike = Counter(str(path.with_suffix("")).lower() for path in photos)
         targets, suffix = {}, {"png": "png", "jpeg": "jpg"}[self.format]
         for path in photos:

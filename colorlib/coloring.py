@@ -8,6 +8,7 @@ All full-size work is done strip by strip: a 100-megapixel scan would take gigab
 """
 
 import os
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -113,7 +114,8 @@ def save_photo(
     if format == "jpeg":
         options |= {"quality": 95, "subsampling": 0, "comment": note}
     else:
-        options |= {"compress_level": 1, "pnginfo": PngInfo()}  # 6, the default, is slow
+        # the default, 6, is slow; run lengths suit what remains after PNG's filters
+        options |= {"compress_level": 1, "compress_type": zlib.Z_RLE, "pnginfo": PngInfo()}
         options["pnginfo"].add_text("Comment", note)
     with atomic_write(Path(path)) as temporary:
         photo.save(temporary, format, **options)
@@ -140,7 +142,18 @@ def _open_rgb(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Imag
 
 def _lightness(photo: Image.Image) -> Tensor:
     """L*/100 of an RGB image, (1, 1, H, W)."""
-    return gray_from_lightness(torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None])
+    pixels = np.array(photo)
+    gray = pixels[..., 0]
+    if (pixels[..., 1] == gray).all() and (pixels[..., 2] == gray).all():
+        return torch.from_numpy(_gray_levels().take(gray))[None, None]
+    return gray_from_lightness(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+
+
+@cache
+def _gray_levels() -> np.ndarray:
+    """L*/100 of the 256 grays, (256,): looking them up is four times as fast as converting."""
+    levels = torch.arange(256, dtype=torch.uint8)
+    return gray_from_lightness(levels.expand(3, 1, 256)).flatten().numpy()
 
 
 def _small_lightness(photo: Image.Image, height: int, width: int) -> Tensor:
@@ -170,7 +183,7 @@ def _join(photo: Image.Image, ab: Tensor) -> Image.Image:
     for top, strip in strips(photo):
         L = _lightness(strip)
         rgb = L_ab_to_rgb(L, _enlarged_rows(ab, top, L.shape[-2], height))[0]  # (3, rows, W)
-        pixels = (rgb * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        pixels = (rgb * 255).round_().byte().permute(1, 2, 0).contiguous().numpy()
         colored.paste(Image.fromarray(pixels), (0, top))
     colored.info = photo.info
     return colored

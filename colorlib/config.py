@@ -30,6 +30,8 @@ class TrainConfig:
     # networks
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
     generator_width: int = 32  # channels
+    # start from a trained generator: photos, scenes, or the generator.safetensors of a run
+    init: str | None = None
     discriminator: Literal["image", "patch"] = "patch"  # one score per photo, or one per patch
     discriminator_width: int = 16  # channels of the patch discriminator's first layer
     discriminator_layers: int = 2  # strided layers of the patch discriminator: it sees 34 pixels

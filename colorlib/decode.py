@@ -108,7 +108,7 @@ def image_to_rgb(image: Image.Image) -> Image.Image:
     """
     image.load()
     copy = image.copy()
-    copy.tag_v2 = getattr(image, "tag_v2", {})  # what a TIFF says about its values
+    copy.format, copy.tag_v2 = image.format, getattr(image, "tag_v2", {})  # what values mean
     return _to_rgb(copy)
 
 
@@ -203,8 +203,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in DEEP_GRAY_MODES:
         image = _to_8_bits(image)
     if image.has_transparency_data:  # any color may hide where alpha is 0: it must not show
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
+        # gray stays gray: its profile, if it has one, is for gray
+        image = image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA")
+        white = Image.new(image.mode[:-1], image.size, "white")
         white.paste(image, mask=image.getchannel("A"))
         image = white
     if image.mode not in ("L", "CMYK", "RGB"):
@@ -241,15 +242,23 @@ def _metadata(image: Image.Image) -> dict:
 def _apply_profile(image: Image.Image, content: bytes) -> Image.Image:
     """Convert an L, RGB or CMYK image from an embedded color profile to sRGB."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
-    if "srgb" in ImageCms.getProfileDescription(profile).lower():
-        return image
     options = {"renderingIntent": INTENT, "outputMode": "RGB", "flags": FLAGS}
     srgb = ImageCms.createProfile("sRGB")
-    if image.mode == "L":  # 256 levels: convert those, then look up the pixels
-        ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
-        levels = ImageCms.profileToProfile(ramp, profile, srgb, **options)
-        return image.point(list(levels.getchannel("G").tobytes()))
+    if image.mode == "CMYK":
+        return ImageCms.profileToProfile(image, profile, srgb, **options)
+    is_for_gray = profile.profile.xcolor_space.strip() == "GRAY"
+    ramp = Image.frombytes("L", (256, 1), bytes(range(256))).convert("L" if is_for_gray else "RGB")
+    levels = ImageCms.profileToProfile(ramp, profile, srgb, **options).getchannel("G")
+    if image.mode == "L":  # 256 levels: look up the pixels
+        return image.point(list(levels.tobytes()))
+    if "srgb" in ImageCms.getProfileDescription(profile).lower() and _is_identity(levels):
+        return image
     return ImageCms.profileToProfile(image, profile, srgb, **options)
+
+
+def _is_identity(levels: Image.Image) -> bool:
+    """Whether grays stay as they are; some profiles of linear light have sRGB in their names."""
+    return all(abs(level - place) <= 1 for place, level in enumerate(levels.tobytes()))
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
@@ -265,7 +274,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     highest = image.getextrema()[1]
     if image.mode != "F" and stated is None and 0 < highest <= DARK_TOP and image.format != "PPM":
         raise PhotoError(
-            f"16-bit gray with no value above {highest}, where 65535 would be white: save it as "
+            f"gray with no value above {highest}, where 65535 would be white: save it as "
             "8-bit PNG or JPEG"
         )
     result = Image.new("L", image.size)

@@ -30,7 +30,7 @@ from colorlib import parallel
 from colorlib.batches import Batches
 from colorlib.config import TrainConfig
 from colorlib.metrics import at_work, measure_quickly, triptych_sheet, triptychs, write_picture
-from colorlib.runs import Run, RunError, choose_device, save_generator
+from colorlib.runs import Run, RunError, choose_device, load_generator, save_generator
 from colorlib.steps import Networks, train_step
 
 EPOCHS = 10  # the budget if none is given
@@ -81,7 +81,8 @@ def train(
         dataset: items are uint8 rgb, (3, size, size).
         out: the run's folder; without one nothing is saved.
         generator: maps L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names. To
-            fine-tune, pass a loaded one: see `Networks` for what is trained of it.
+            fine-tune, set `config.init` or pass a loaded one, which config.json can't record: see
+            `Networks` for what is trained of it.
         discriminator: maps (L, ab) to logits; by default the one config names.
         samples: uint8 rgb, (N, 3, size, size): photos that are colored at every save.
         validation: photos like the data set's that are not trained on. From time to time G is
@@ -103,6 +104,8 @@ def train(
     """
     config = replace(config, data=str(getattr(dataset, "source", config.data)))
     device = choose_device(device)
+    if generator is None and config.init:
+        generator = load_generator(config.init)
     run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
     with (
         run_folder as run,

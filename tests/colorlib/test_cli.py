@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage import data
 
 from colorlib.cli import hold_back, main
 from colorlib.coloring import NOTE
+from colorlib.config import TrainConfig
 from colorlib.generator import StridedUNet
 from colorlib.photos import PhotoFolder
-from colorlib.runs import read_config, read_history, save_generator
+from colorlib.runs import choose_device, read_config, read_history, save_generator
 from colorlib.scenes import SceneDataset
+from colorlib.training import train
 
 COMMANDS = ("train", "evaluate", "colorize", "show", "threshold", "download")
 TINY = "--size 32 --generator-width 8 --batch 4 --steps 3".split()
@@ -198,6 +201,68 @@ def test_a_folder_keeps_its_tree_and_patterns_are_expanded(tmp_path, capsys):
     assert (tmp_path / "out" / "cat_colored.png").exists()
 
 
+def test_a_folder_in_a_folder_of_results_is_colored_once(tmp_path, capsys):
+    save_generator(tmp_path / "w.safetensors", StridedUNet(8))
+    photos = tmp_path / "in"
+    photos.mkdir()
+    for name in ("photo[1].png", "photo1.png"):  # the first looks like a pattern
+        Image.new("L", (32, 32), 50).save(photos / name)
+    order = ["--weights", str(tmp_path / "w.safetensors"), "--out", str(photos)]
+    main(["colorize", str(photos / "photo[1].png"), *order])
+    assert {path.name for path in photos.glob("*_colored.png")} == {"photo[1]_colored.png"}
+    # given twice, beside the results of the first call
+    main(["colorize", str(photos), str(photos / "photo1.png"), *order])
+    assert "1 colored, 2 skipped, 0 failed" in capsys.readouterr().out
+    main(["colorize", str(photos), *order, "--overwrite"])
+    assert len(list(photos.iterdir())) == 4
+
+
+def test_an_original_is_never_overwritten(tmp_path):
+    save_generator(tmp_path / "w.safetensors", StridedUNet(8))
+    for name in ("cat.png", "cat_colored.png"):
+        Image.new("L", (32, 32), 50).save(tmp_path / name)
+    before = (tmp_path / "cat_colored.png").read_bytes()
+    order = ["--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path), "--overwrite"]
+    main(["colorize", str(tmp_path / "cat.png"), str(tmp_path / "cat_colored.png"), *order])
+    assert (tmp_path / "cat_colored.png").read_bytes() == before
+
+
+def test_evaluate_refuses_a_run_that_does_not_know_its_test_photos(photos, tmp_path, capsys):
+    folder = PhotoFolder(photos, 32)
+    config = TrainConfig(size=32, generator_width=8, batch=4, steps=1, adversarial="none")
+    train(config, folder, tmp_path / "run")
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(tmp_path / "run")])
+    assert "learned from" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "split.txt").exists()
+
+
+def test_a_run_says_what_it_started_from(run, photos, tmp_path, capsys):
+    order = ["train", "l1", "--data", str(photos), "--out", str(tmp_path / "tuned"), *TINY]
+    weights = str(run / "generator.safetensors")
+    main([*order, "--init", weights])
+    assert read_config(tmp_path / "tuned" / "config.json")["init"] == weights
+    with pytest.raises(SystemExit):
+        main(order)
+    assert f"init {weights}, now None" in capsys.readouterr().err
+
+
+def test_a_fake_mps_is_chosen_and_what_it_lacks_is_said(tmp_path, monkeypatch, capsys):
+    def fail(*arguments):
+        raise NotImplementedError("The operator 'aten::upsample' is not implemented for MPS")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device() == torch.device("mps")
+    assert choose_device("cpu") == torch.device("cpu")
+    Image.new("L", (32, 32), 50).save(tmp_path / "gray.png")
+    monkeypatch.setattr("colorlib.cli.load_generator", lambda name, device: device)
+    monkeypatch.setattr("colorlib.cli.colorize", fail)
+    with pytest.raises(SystemExit):
+        main(["colorize", str(tmp_path / "gray.png"), "--out", str(tmp_path)])
+    assert "add --device cpu" in capsys.readouterr().err
+
+
 def test_threshold_writes_one_bit_and_overwrites_nothing(tmp_path, capsys):
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     Image.fromarray(ramp).save(tmp_path / "scan.png")
@@ -205,8 +270,14 @@ def test_threshold_writes_one_bit_and_overwrites_nothing(tmp_path, capsys):
     main([*order, "--level", "0.5"])
     with Image.open(tmp_path / "scan_bw.png") as image:
         assert image.mode == "1" and np.asarray(image)[-1].all() and not np.asarray(image)[0].any()
+    assert (tmp_path / "scan_bw.png").read_bytes()[24:26] == bytes((1, 0))  # bits, kind: gray
+    before = (tmp_path / "scan_bw.png").read_bytes()
     with pytest.raises(SystemExit):
         main(order)
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "scan_bw.png").read_bytes() == before
+    main([*order, "--overwrite", "--level", "0.2"])
+    assert (tmp_path / "scan_bw.png").read_bytes() != before
 
 
 def test_a_run_of_unknown_data_asks_for_it(run, tmp_path, capsys):

@@ -1,6 +1,9 @@
 """Colorize: any picture in, its own lightness at full size out, with the network's chroma."""
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +173,14 @@ def test_colors_of_the_photo_play_no_part():
     assert (painter.seen - from_color).abs().max() < 0.003  # half a level of 8 bits
 
 
+def test_gray_is_looked_up_as_it_would_be_converted():
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    L = module._lightness(Image.fromarray(ramp).convert("RGB"))
+    np.testing.assert_allclose(
+        L[0, 0] * 100, color.rgb2lab(np.dstack([ramp] * 3))[..., 0], atol=1e-3
+    )
+
+
 # what comes out
 
 
@@ -228,6 +239,44 @@ def test_strips_leave_no_seam_and_no_float_picture_is_made_in_full(monkeypatch):
     np.testing.assert_array_equal(in_strips, whole)
     monkeypatch.setattr(decode, "STRIP_PIXELS", 1)  # narrower than a row: a row at a time
     np.testing.assert_array_equal(colorize(photo, painter, size=64), whole)
+
+
+MEASURE = """
+import sys
+from contextlib import suppress
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from colorlib.coloring import colorize, save_photo
+
+def measured(name):
+    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) * 1024
+
+path, out, format = sys.argv[1:]
+no_color = lambda L: L.new_zeros(1, 2, *L.shape[-2:])
+colorize(np.zeros((64, 64), np.uint8), no_color)  # what torch takes once
+before = measured("VmRSS")
+with suppress(OSError):
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
+save_photo(out, colorize(path, no_color), format)
+print((measured("VmHWM") - before) / 20e6)
+"""
+
+
+@pytest.mark.parametrize("mode, format", [("L", "png"), ("RGB", "jpeg")])
+def test_at_most_12_bytes_of_memory_per_pixel(mode, format, tmp_path):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("this system does not tell how much memory is needed")
+    gray = np.arange(5000, dtype=np.uint16).astype(np.uint8)[None].repeat(4000, axis=0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scan = Image.fromarray(gray).convert(mode)
+    scan.save(tmp_path / f"scan.{format}", compress_level=1, exif=exif)
+    order = [str(tmp_path / f"scan.{format}"), str(tmp_path / "out"), format]
+    command = [sys.executable, "-c", MEASURE, *order]
+    peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(f"{peak:.1f} bytes per pixel")
+    assert peak <= 12
 
 
 # the generator is left as it was

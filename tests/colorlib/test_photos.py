@@ -31,17 +31,12 @@ from colorlib.photos import (
     find_photos,
     fit_photo,
     open_data,
-    read_photo,
     read_split,
     split_by_photo,
     write_left_out,
     write_split,
 )
 from colorlib.training import train
-
-
-def pixels_of(path_or_file) -> np.ndarray:
-    return np.asarray(read_photo(path_or_file))
 
 
 def color_picture(height=24, width=32, seed=0) -> Image.Image:
@@ -67,174 +62,6 @@ def png(width: int, height: int, bits: int, color_type: int, rows: bytes, extra=
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Six good photos, one of them in a subfolder."""
-    root = tmp_path / "photos"
-    (root / "more").mkdir(parents=True)
-    for seed in range(5):
-        color_picture(seed=seed).save(root / f"{seed}.png")
-    color_picture(seed=5).save(root / "more" / "5.png")
-    return root
-
-
-# one photo: what comes out is right, pixel by pixel
-
-
-@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
-def test_gray_of_16_bits_is_scaled_not_clipped(format):
-    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    gray = pixels_of(io.BytesIO(encode(Image.fromarray(values), format)))
-    expected = np.rint(values / 257).astype(np.uint8)
-    np.testing.assert_array_equal(gray, np.stack([expected] * 3, axis=-1))
-
-
-def test_color_of_16_bits_is_scaled_not_clipped():
-    values = np.random.default_rng(0).integers(0, 65536, (8, 5, 3), dtype=np.uint16)
-    values[0, 0], values[0, 1] = 0, 65535
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    rgb = pixels_of(io.BytesIO(png(5, 8, 16, 2, rows)))
-    assert np.abs(rgb - values / 257).max() <= 1
-    assert rgb[0, 0].tolist() == [0, 0, 0] and rgb[0, 1].tolist() == [255, 255, 255]
-
-
-def test_float_is_taken_as_0_to_1():
-    values = np.array([[0, 0.25, 0.5, 1]], dtype=np.float32)
-    gray = pixels_of(io.BytesIO(encode(Image.fromarray(values), "TIFF")))
-    assert gray[0, :, 0].tolist() == [0, 64, 128, 255]
-
-
-@pytest.mark.parametrize("strange", [-0.5, 1.5, 255, np.nan, np.inf])
-def test_float_beyond_0_to_1_is_refused(strange):
-    values = np.full((4, 4), 0.5, dtype=np.float32)
-    values[1, 2] = strange
-    with pytest.raises(PhotoError, match="outside 0..1.*8-bit"):
-        read_photo(io.BytesIO(encode(Image.fromarray(values), "TIFF")))
-
-
-def test_integers_of_32_bits_are_refused():
-    values = np.array([[0, 70_000]], dtype=np.int32)
-    with pytest.raises(PhotoError, match="outside 0..65535"):
-        read_photo(io.BytesIO(encode(Image.fromarray(values), "TIFF")))
-
-
-def test_alpha_is_flattened_on_white():
-    rgba = np.array([[[255, 0, 0, 0], [255, 0, 0, 255], [0, 0, 200, 128]]], dtype=np.uint8)
-    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(rgba), "PNG"))).astype(int)
-    assert rgb[0, 0].tolist() == [255, 255, 255]  # not the red hidden below
-    assert rgb[0, 1].tolist() == [255, 0, 0]
-    mixed = np.array([0, 0, 200]) * (128 / 255) + 255 * (127 / 255)
-    assert np.abs(rgb[0, 2] - mixed).max() <= 1
-
-
-def test_gray_with_alpha_is_flattened_on_white():
-    values = np.array([[[90, 255], [90, 0]]], dtype=np.uint8)
-    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(values, mode="LA"), "PNG")))
-    assert rgb.tolist() == [[[90, 90, 90], [255, 255, 255]]]
-
-
-def test_transparent_color_of_an_rgb_png_becomes_white():
-    picture = Image.new("RGB", (2, 1), (10, 20, 30))
-    picture.putpixel((1, 0), (200, 0, 0))
-    rgb = pixels_of(io.BytesIO(encode(picture, "PNG", transparency=(200, 0, 0))))
-    assert rgb.tolist() == [[[10, 20, 30], [255, 255, 255]]]
-
-
-def test_palette_and_its_transparent_entry():
-    picture = Image.new("P", (3, 1))
-    picture.putpalette([10, 20, 30, 200, 0, 0, 0, 255, 0])
-    for x in range(3):
-        picture.putpixel((x, 0), x)
-    rgb = pixels_of(io.BytesIO(encode(picture, "PNG", transparency=1)))
-    assert rgb.tolist() == [[[10, 20, 30], [255, 255, 255], [0, 255, 0]]]
-
-
-def test_cmyk_is_converted():
-    inks = np.array([[[255, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 0], [0, 255, 255, 0]]], np.uint8)
-    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(inks, mode="CMYK"), "TIFF")))
-    assert rgb.tolist() == [[[0, 255, 255], [0, 0, 0], [255, 255, 255], [255, 0, 0]]]
-
-
-def test_one_bit_is_black_and_white():
-    bits = np.array([[True, False, True]])
-    rgb = pixels_of(io.BytesIO(encode(Image.fromarray(bits), "PNG")))
-    assert rgb[0, :, 0].tolist() == [255, 0, 255]
-
-
-@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_of_an_animation_the_first_picture_is_taken(format):
-    red, blue = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
-    options = {"lossless": True} if format == "WEBP" else {}
-    moving = encode(red, format, save_all=True, append_images=[blue], **options)
-    np.testing.assert_array_equal(pixels_of(io.BytesIO(moving)), np.asarray(red))
-
-
-ORIENTATIONS = {  # EXIF 2.3, tag 0x0112: what to do to see the picture upright
-    1: lambda rgb: rgb,
-    2: lambda rgb: rgb[:, ::-1],
-    3: lambda rgb: rgb[::-1, ::-1],
-    4: lambda rgb: rgb[::-1],
-    5: lambda rgb: rgb.swapaxes(0, 1),
-    6: lambda rgb: np.rot90(rgb, -1),
-    7: lambda rgb: np.rot90(rgb, 2).swapaxes(0, 1),
-    8: lambda rgb: np.rot90(rgb),
-}
-
-
-@pytest.mark.parametrize("format", ["PNG", "TIFF"])
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_exif_rotation_is_undone_once(orientation, format):
-    picture, exif = color_picture(3, 5), Image.Exif()
-    exif[0x0112] = orientation
-    upright = read_photo(io.BytesIO(encode(picture, format, exif=exif)))
-    expected = ORIENTATIONS[orientation](np.asarray(picture))
-    np.testing.assert_array_equal(np.asarray(upright), expected)
-    again = decode.image_to_rgb(upright)
-    np.testing.assert_array_equal(np.asarray(again), expected)
-
-
-def test_broken_exif_does_not_cost_the_photo():
-    picture = color_picture()
-    broken = encode(picture, "JPEG", exif=b"Exif\0\0garbage, not a TIFF header")
-    assert read_photo(io.BytesIO(broken)).size == picture.size
-
-
-def test_rotation_is_done_once_even_if_the_exif_cannot_be_written_again(monkeypatch):
-    def refuse(exif, offset=8):
-        raise struct.error("a tag of a camera that knows no standard")
-
-    picture, exif = color_picture(3, 5), Image.Exif()
-    exif[0x0112] = 3
-    file = io.BytesIO(encode(picture, "PNG", exif=exif))
-    monkeypatch.setattr(Image.Exif, "tobytes", refuse)
-    twice = decode.image_to_rgb(read_photo(file))
-    np.testing.assert_array_equal(np.asarray(twice), np.asarray(picture)[::-1, ::-1])
-
-
-def test_image_to_rgb_leaves_the_picture_as_it_is():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture = Image.open(io.BytesIO(encode(color_picture(), "PNG", exif=exif)))
-    before = picture.copy()
-    decode.image_to_rgb(picture).putpixel((0, 0), (1, 2, 3))
-    assert picture.size == before.size and picture.info == before.info
-    np.testing.assert_array_equal(np.asarray(picture), np.asarray(before))
-
-
-def test_jpeg_shrunk_while_decoding_is_the_same_photo():
-    large = Image.fromarray(data.astronaut()).resize((1024, 1200), Image.Resampling.BICUBIC)
-    jpeg = encode(large, "JPEG", quality=95)
-    quick = read_photo(io.BytesIO(jpeg), shrink_to=128)
-    assert min(quick.size) >= 128 and max(quick.size) < 1200
-    full = read_photo(io.BytesIO(jpeg))
-    assert full.size == (1024, 1200)
-    difference = np.asarray(fit_photo(quick, 64), int) - np.asarray(fit_photo(full, 64), int)
-    assert np.abs(difference).mean() < 2
-
-
-# one photo: what is refused, and in which words
-
-
 def huge_png(side: int) -> bytes:
     return png(side, side, 8, 2, b"")
 
@@ -251,91 +78,15 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("kind", BAD_FILES)
-def test_bad_files_are_refused_by_name_with_what_to_do(kind, tmp_path):
-    content, words = BAD_FILES[kind]
-    path = tmp_path / f"{kind}.jpg"
-    path.write_bytes(content)
-    with pytest.raises(PhotoError, match=words) as caught:
-        read_photo(path)
-    assert f"{kind}.jpg" in str(caught.value)
-    assert f"{kind}.jpg" not in caught.value.reason
-    with open(path, "rb") as file, pytest.raises(PhotoError, match=f"{kind}.jpg"):
-        read_photo(file)
-
-
-@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
-def test_a_bomb_is_refused_in_the_same_words_where_warnings_are_errors():
-    with pytest.raises(PhotoError, match="178 megapixels"):
-        read_photo(io.BytesIO(huge_png(20_000)))
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_training_takes_smaller_files_only_since_eight_are_decoded_at_a_time():
-    with pytest.raises(PhotoError, match="64 megapixels"):
-        read_photo(io.BytesIO(huge_png(9_000)), shrink_to=64)
-
-
-def test_what_is_no_file_is_refused(tmp_path):
-    with pytest.raises(PhotoError, match=r"no\.jpg: cannot be opened .*check the path"):
-        read_photo(tmp_path / "no.jpg")
-    with pytest.raises(PhotoError, match="not a regular file"):
-        read_photo(tmp_path)
-    os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(PhotoError, match="not a regular file"):  # and not waited for
-        read_photo(tmp_path / "pipe.jpg")
-
-
-def test_missing_permission_is_named(tmp_path, monkeypatch):
-    def refuse(*arguments, **options):
-        raise PermissionError(13, "Permission denied")
-
-    color_picture().save(tmp_path / "mine.png")
-    monkeypatch.setattr(Image, "open", refuse)  # as root no file is unreadable
-    with pytest.raises(PhotoError, match=r"mine.png.*Permission denied.*permissions"):
-        read_photo(tmp_path / "mine.png")
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
-def test_damage_anywhere_gives_a_photo_or_a_photo_error(format):
-    good, chance = encode(color_picture(), format), random.Random(0)
-    for _ in range(40):
-        damaged = bytearray(good[: chance.choice([len(good), chance.randrange(len(good))])])
-        for _ in range(chance.randrange(4)):
-            if damaged:
-                damaged[chance.randrange(min(len(damaged), 300))] = chance.randrange(256)
-        try:
-            assert read_photo(io.BytesIO(bytes(damaged))).mode == "RGB"
-        except PhotoError as error:
-            assert error.reason
-
-
-def test_photo_error_survives_the_way_back_from_a_worker():
-    assert str(PhotoError("a.jpg: empty")) == "a.jpg: empty"  # how torch's DataLoader raises it
-    assert str(PhotoError("empty file", "a.jpg")) == "a.jpg: empty file"
-
-
-# to a square
-
-
-def test_crop_takes_the_center_and_stretch_takes_all():
-    wide = color_picture(20, 40)
-    values = np.asarray(wide)
-    np.testing.assert_array_equal(np.asarray(fit_photo(wide, 20)), values[:, 10:30])
-    np.testing.assert_array_equal(
-        np.asarray(fit_photo(wide.transpose(Image.Transpose.TRANSPOSE), 20)),
-        values[:, 10:30].swapaxes(0, 1),
-    )
-    bands = Image.fromarray(np.repeat([[[9, 0, 0]] * 30 + [[0, 9, 0]] * 30], 20, 0).astype("u1"))
-    stretched = np.asarray(fit_photo(bands, 20, "stretch"))
-    assert stretched[10, 0].tolist() == [9, 0, 0] and stretched[10, 19].tolist() == [0, 9, 0]
-
-
-def test_unknown_fit_is_refused():
-    with pytest.raises(ValueError, match="crop, stretch"):
-        fit_photo(color_picture(), 16, "cover")
+@pytest.fixture
+def folder(tmp_path):
+    """Six good photos, one of them in a subfolder."""
+    root = tmp_path / "photos"
+    (root / "more").mkdir(parents=True)
+    for seed in range(5):
+        color_picture(seed=seed).save(root / f"{seed}.png")
+    color_picture(seed=5).save(root / "more" / "5.png")
+    return root
 
 
 # a folder
