@@ -28,7 +28,7 @@ def read(bench):
     return json.loads(path.read_text("utf-8"))
 
 
-@pytest.mark.whole
+@pytest.mark.trust
 def test_a_run_measures_all_stages_and_writes_them_down(small, monkeypatch, capsys):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda network, **_: compiled.append(network) or network)

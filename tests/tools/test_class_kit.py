@@ -211,7 +211,7 @@ def test_the_case_files_are_printed_without_their_answers(course):
     [diagnoses] = [each for each in exercises(notebook) if each.title == "The diagnoses"]
     letters = re.findall(r'"([A-Z])": "\w+"', diagnoses.solution)
     assert (
-        re.findall(r"^\*case ([A-Z])\*$\n\n!\[.+\]\(data:image/png", made, re.MULTILINE) == letters
+        re.findall(r"^\*case: ([A-Z])\*$\n\n!\[.+\]\(data:image/png", made, re.MULTILINE) == letters
     )
     assert "| `healthy` |" in made and "<details>" not in made and "### " not in made
 
