@@ -1,4 +1,4 @@
-"""RGB, YUV, HSV and CIE Lab on tensors of pictures, colorfulness, the scale the networks use.
+"""RGB, YUV and CIE Lab on tensors of pictures, colorfulness, the scale the networks use.
 
 From the bytes of a photo to Lab it takes four steps:
 
@@ -99,20 +99,6 @@ def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
     _check(lab, "lab", FLOATS)
     rgb = _in_strips(_rgb_from_lab, lab)
     return rgb.clamp_(0, 1) if clip else rgb  # in place, as nobody else has seen it
-
-
-def in_gamut(lab: Tensor, tolerance: float = 1e-4) -> Tensor:
-    """Tell which colors a screen can show: those whose sRGB lies in 0..1.
-
-    Args:
-        lab: (..., 3, H, W) in CIE units; float.
-        tolerance: how far outside 0..1 still counts as rounding.
-
-    Returns:
-        bool, (..., 1, H, W).
-    """
-    rgb = lab_to_rgb(lab, clip=False)
-    return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(dim=-3, keepdim=True)
 
 
 def lab_to_L_ab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -263,31 +249,6 @@ def yuv_to_rgb(yuv: Tensor, clip: bool = False) -> Tensor:
     green = (luma - red_weight * red - blue_weight * blue) / green_weight
     rgb = torch.stack([red, green, blue], dim=-3)
     return rgb.clamp_(0, 1) if clip else rgb
-
-
-def rgb_to_hsv(rgb: Tensor) -> Tensor:
-    """Convert sRGB to hue, saturation and value.
-
-    Args:
-        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
-
-    Returns:
-        hsv: (..., 3, H, W): hue in [0, 1), around from red (0) by green (1/3) and blue (2/3);
-            saturation and value in 0..1. Grays have hue 0, black also saturation 0.
-
-    Reference: Smith 1978, "Color gamut transform pairs".
-    """
-    _check(rgb, "rgb", BYTES_AND_FLOATS)
-    rgb = to_unit(rgb)
-    red, green, blue = rgb.unbind(-3)
-    value = rgb.amax(-3)
-    spread = value - rgb.amin(-3)
-    divisor = torch.where(spread > 0, spread, 1)  # for gray 0/1, not 0/0
-    sixths = torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor)
-    sixths = torch.where(value == red, (green - blue) / divisor, sixths)
-    hue = (sixths / 6) % 1
-    hue = torch.where(hue < 1, hue, 0)  # just below 0 has been rounded up to 1
-    return torch.stack([hue, spread / torch.where(value > 0, value, 1), value], dim=-3)
 
 
 def colorfulness(rgb: Tensor) -> Tensor:

@@ -205,7 +205,8 @@ class Loop:
             where = self.run.folder if self.run else "the run's folder"
             message = f"the checkpoint in {where} is of other networks: {error!s:.300}"
             raise RunError(f"{message}; start over with --fresh (fresh=True)") from error
-        self._write_files()  # they may be newer, from a process that was killed before this save
+        if not self.is_done():  # files may be newer, from a process that was killed while saving
+            self._write_files()
 
     def progress(self) -> float:
         """The fraction of the budget that is spent, 0..1."""

@@ -1,30 +1,55 @@
-"""Looking at colors, for lessons 00 and 01: histograms, the RGB cube, numbers as bars, a slice."""
+"""Looking at colors in lesson 01: HSV, the gamut, histograms, the RGB cube, a slice of Lab."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib import colors
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from colorlib.color import AB_SCALE, lab_to_rgb
+from colorlib.color import AB_SCALE, lab_to_rgb, to_unit
 from lessonkit.figures import INK
 
 LAMPS = {"red": ("#C62828", "-"), "green": ("#2E7D32", "--"), "blue": ("#1540C0", ":")}
-SPACES = {  # a color space -> its letters, and where the axis of its bars begins and ends
-    "RGB": ("RGB", 0, 1),
-    "HSV": ("HSV", 0, 1),
-    "YUV": ("YUV", -0.7, 1),
-    "Lab": (("L*", "a*", "b*"), -AB_SCALE, AB_SCALE),
-}
-NO_COLOR = 0.93  # the light gray of what a screen cannot show
+NO_COLOR = 0.93  # the light gray of colors that a screen cannot show
+
+
+def rgb_to_hsv(rgb: Tensor) -> Tensor:
+    """Convert sRGB to hue, saturation and value.
+
+    Args:
+        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
+
+    Returns:
+        hsv: (..., 3, H, W), each in 0..1. Hue runs from red (0) through green (1/3) and blue (2/3)
+            back to red. Grays have hue 0.
+
+    Reference: Smith 1978, "Color gamut transform pairs"; computed by matplotlib.
+    """
+    hsv = colors.rgb_to_hsv(to_unit(rgb).movedim(-3, -1).numpy())
+    return torch.from_numpy(hsv).movedim(-1, -3)
+
+
+def in_gamut(lab: Tensor, tolerance: float = 1e-4) -> Tensor:
+    """Tell which colors a screen can show: those whose sRGB lies in 0..1.
+
+    Args:
+        lab: (..., 3, H, W) in CIE units; float.
+        tolerance: how far outside 0..1 still counts as rounding.
+
+    Returns:
+        bool, (..., 1, H, W).
+    """
+    rgb = lab_to_rgb(lab, clip=False)
+    return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(dim=-3, keepdim=True)
 
 
 def draw_histogram(channels: dict[str, np.ndarray | Tensor], label: str) -> Figure:
-    """Draw how often each value occurs, one line a channel.
+    """Draw how often each value occurs, one line per channel.
 
     Args:
-        channels: the values of each, of any shape, by name; red, green and blue get their color.
-        label: what is counted, with its range.
+        channels: values of any shape, by channel name; red, green and blue get their own color.
+        label: what the values are, with their range.
     """
     flat = {name: np.asarray(values).ravel() for name, values in channels.items()}
     low, high = min(v.min() for v in flat.values()), max(v.max() for v in flat.values())
@@ -61,25 +86,6 @@ def draw_cube(picture: Tensor, turn: float, lift: float) -> Figure:
     return figure
 
 
-def draw_numbers(rgb: Tensor, numbers: dict[str, Tensor]) -> Figure:
-    """Draw a patch of one color, and its three numbers in each space as bars.
-
-    Args:
-        rgb: the color, (3, 1, 1), float 0..1.
-        numbers: (3, 1, 1) for each of some `SPACES`, by name.
-    """
-    figure, (patch, *others) = plt.subplots(1, 1 + len(numbers), figsize=(10, 2.1))
-    patch.imshow(rgb.permute(1, 2, 0).numpy())
-    patch.axis("off")
-    for axes, (space, values) in zip(others, numbers.items()):
-        letters, low, high = SPACES[space]
-        three = values.flatten().tolist()
-        axes.barh(range(3), three, color=INK)
-        axes.set_yticks(range(3), [f"{x} {v:.2f}" for x, v in zip(letters, three)])
-        axes.set(title=space, xlim=(low, high), ylim=(2.5, -0.5))
-    return figure
-
-
 def ab_plane(lightness: float, count: int = 111) -> Tensor:
     """Make all a*, b* in -110..110 at one L*: Lab (3, count, count), a* to the right."""
     axis = torch.linspace(-AB_SCALE, AB_SCALE, count)
@@ -88,11 +94,11 @@ def ab_plane(lightness: float, count: int = 111) -> Tensor:
 
 
 def draw_slice(lab: Tensor, possible: Tensor) -> Figure:
-    """Draw a slice of Lab, what a screen can show in color, the rest in gray.
+    """Draw a slice of Lab: the colors that a screen can show, and light gray outside.
 
     Args:
-        lab: as `ab_plane` makes it, (3, N, N).
-        possible: whether a screen can show it, bool (1, N, N).
+        lab: a slice from `ab_plane`, (3, N, N).
+        possible: whether a screen can show each color, bool (1, N, N).
     """
     picture = torch.where(possible, lab_to_rgb(lab), NO_COLOR)
     lightness, a, b = lab

@@ -1,4 +1,4 @@
-"""Diagrams drawn by code: the U, the two players, the training procedure, the GAN family."""
+"""Diagrams drawn by code: the U-Net, the two players, the training procedure."""
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -9,11 +9,11 @@ from lessonkit.figures import DISCRIMINATOR, FAKE, GENERATOR, INK, PALE, REAL
 
 
 def draw_unet(width: int = 64, depth: int = 4, size: int = 256) -> Figure:
-    """Draw the U-Net: a bar for each block, its height the picture's side, its width the channels.
+    """Draw the U-Net: one bar per block, as tall as the picture and as wide as its channels.
 
     Args:
         width: channels of the first level.
-        depth: how often the picture is halved.
+        depth: how many times the picture is halved.
         size: the picture's side in pixels.
     """
     figure, axes = blank((11, 5.6), (0, 11), (-1.4, 4.7))
@@ -85,26 +85,6 @@ def draw_loop() -> Figure:
     axes.text(9.15, 1.0, "once", ha="left", va="center")
     axes.text(4.35, 2.15, "no: again", ha="left", va="center")
     axes.text(2.7, 1.15, "yes", ha="center", va="bottom")
-    return figure
-
-
-def draw_family() -> Figure:
-    """Draw the descendants of the game of 2014, as far as they matter for this course."""
-    figure, axes = blank((11, 4.4), (0, 11), (0.2, 4.4))
-    places = {
-        "GAN\n2014": (1.2, 2.3),
-        "conditional\nGAN 2014": (4.1, 3.7),
-        "DCGAN\n2016": (4.1, 2.3),
-        "WGAN\n2017": (4.1, 0.9),
-        "pix2pix\n2017": (7.0, 3.0),
-        "this course": (9.8, 3.0),
-    }
-    for label, place in places.items():
-        box(axes, place, label, INK if label == "this course" else PALE)
-    spots = list(places.values())
-    for parent, child in ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (4, 5)):
-        (x, y), (u, v) = spots[parent], spots[child]
-        arrow(axes, (x + 1.0, y), (u - 1.0, v))
     return figure
 
 

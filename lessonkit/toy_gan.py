@@ -248,6 +248,15 @@ def jensen_shannon(p: Tensor, q: Tensor) -> float:
     return torch.trapezoid(sum(excess) / 2, AXIS).item()
 
 
+def distance_to_real(frame: Frame, game: ToyGame) -> float:
+    """Earth mover's distance between G's numbers and as many real ones.
+
+    On a line the cheapest plan carries the smallest number to the smallest, and so on.
+    """
+    real = draw_real(game, SHOWN, torch.Generator().manual_seed(1))[1].flatten()
+    return (frame.fake.sort().values - real.sort().values).abs().mean().item()
+
+
 # --- pictures ---
 
 

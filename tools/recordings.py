@@ -1,4 +1,4 @@
-"""Play the runs of lesson 07, one healthy and the others with one fault each, and record them.
+"""Play and record the runs of lesson 07: one healthy, the others with one fault each.
 
 python -m tools.recordings
 """
@@ -28,7 +28,7 @@ from tools import ROOT
 
 
 def yardsticks(data: Data) -> dict[str, dict[str, float]]:
-    """What `measure` says of the true colors and of gray."""
+    """Measure the true colors and gray."""
     known = {"real": data.test_ab, "gray": torch.zeros_like(data.test_ab)}
     return {
         name: {kind: short(value) for kind, value in measure(ab, data).items()}
@@ -37,7 +37,7 @@ def yardsticks(data: Data) -> dict[str, dict[str, float]]:
 
 
 def sheet(recording: Recording, data: Data) -> Image.Image:
-    """The shown pictures in columns, the moments in rows, the truth in the last row."""
+    """Arrange the pictures: one column per picture, one row per moment, the truth last."""
     L, real_ab = data.test_L[data.shown], data.test_ab[data.shown]
     rows = [L_ab_to_rgb(L, ab) for ab in [*recording.pictures, real_ab]]
     joined = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
@@ -46,25 +46,25 @@ def sheet(recording: Recording, data: Data) -> Image.Image:
 
 @dataclass
 class Recordings:
-    """Play the runs of lesson 07 and write them down. What is done is not done again."""
+    """Play the runs of lesson 07 and write them to files. Finished runs are skipped."""
 
     names: tuple[str, ...] = tuple(CASES)
     """Which runs."""
     steps: int = 240
-    """How many steps each; with several turns a step, fewer."""
+    """Steps per run; fewer for runs with several turns per step."""
     count: int = 1000
-    """How many scenes to learn from."""
+    """Number of training scenes."""
     out: Path = ROOT / "data" / "results" / "curves"
     """The folder to write to."""
 
-    @one_thread()  # with more, the last digits would depend on how many there are
+    @one_thread()  # the last digits depend on the number of threads
     def run(self) -> None:
-        """Play and write."""
+        """Play the missing runs and write their files."""
         data = None
         for name in self.names:
             facts = self.facts(name)
             if self.is_done(name, facts):
-                print(f"{name}: is there")
+                print(f"{name}: already recorded")
                 continue
             data = data or make_data(self.count)
             recording = record(CASES[name], data, self.steps, EVERY)
@@ -75,7 +75,7 @@ class Recordings:
             print(f"{name}: {', '.join(f'{k} {v[-1]}' for k, v in recording.columns.items())}")
 
     def facts(self, name: str) -> dict:
-        """What a recording depends on, and how it is known again."""
+        """Everything that a recording depends on."""
         config = asdict(CASES[name])
         return {
             "name": name,
@@ -84,7 +84,7 @@ class Recordings:
         }
 
     def is_done(self, name: str, facts: dict) -> bool:
-        """Whether both files of a run are there, and are of this very configuration."""
+        """Whether both files of a run exist and were made with the same configuration."""
         path = self.out / f"{name}.json"
         if not path.exists() or not path.with_suffix(".jpg").exists():
             return False

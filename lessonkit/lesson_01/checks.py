@@ -25,7 +25,7 @@ def _require_tensor(got):
 
 def _require_unchanged(given, original, opening="your function changes the tensor it is given"):
     message = (
-        f"{opening}, as x *= 2 and x[...] = 0 do: say x = x.clone() before, or write x = 2 * x, "
+        f"{opening}, as x *= 2 or x[...] = 0 would. Start with x = x.clone(), or write x = 2 * x, "
         "which makes a new tensor"
     )
     require(torch.equal(given, original), message)
@@ -35,19 +35,20 @@ def _require_channels_first(shape):
     height, width = 4, 6
     require(
         len(shape) == 4,
-        f"the shape is {shape}: a network wants a batch, (1, 3, H, W), also of one photo; "
+        f"the shape is {shape}, but a network takes a batch, (1, 3, H, W), even for one photo; "
         "add a dimension in front with [None]",
     )
     require(shape != (1, height, width, 3), "color is still the last dimension: permute(2, 0, 1)")
     require(
         shape != (1, 3, width, height),
-        "height and width are exchanged, so the photo lies on its side: permute(2, 0, 1), not .T",
+        "width comes before height, so the photo lies on its side. .T and permute(2, 1, 0) reverse "
+        "all three dimensions; permute(2, 0, 1) keeps height before width",
     )
 
 
 @check
 def to_batch(answer):
-    """Exercise 1: a photo as skimage has it becomes a batch of one."""
+    """Exercise 1: turn a photo from skimage into a batch of one."""
     photo = np.random.randint(0, 256, (4, 6, 3), dtype=np.uint8)
     got = answer(photo)
     _require_tensor(got)
@@ -57,16 +58,16 @@ def to_batch(answer):
         f"the numbers are still {got.dtype}; networks compute with floats: .float() / 255",
     )
     require(got.max() <= 1, "the numbers still go up to 255: divide by 255")
-    require(got.max() > 0.05, "the numbers end near 0: it seems you divide by 255 twice")
+    require(got.max() > 0.05, "all numbers are close to 0: did you divide by 255 twice?")
     wanted = torch.tensor(photo).permute(2, 0, 1)[None] / 255
     require(
         not _close(got.flatten(), torch.tensor(photo).flatten() / 255),
-        "the shape is right, but the numbers stand where they stood: reshape moves none of them, "
-        "so the colors are shuffled; use permute",
+        "the shape is right, but reshape keeps the numbers in their old order, so the colors are "
+        "shuffled; use permute",
     )
-    require_close(got, wanted, "some pixel has another color than in the photo")
+    require_close(got, wanted, "some pixels have another color than in the photo")
     require(got.dtype == torch.float32, f"return float32, as networks do; you return {got.dtype}")
-    return "channels first, 0..1, a batch of one: any network of this course takes it."
+    return "channels first, 0 to 1, a batch of one: every network in this course takes it."
 
 
 @check
@@ -80,7 +81,7 @@ def to_yuv(answer):
     require(
         tuple(got.shape) == (2, 3, 4, 5),
         f"(2, 3, 4, 5) becomes {tuple(got.shape)}: take the channels with rgb[:, 0] and so on, and "
-        "put them together with torch.stack([...], dim=1)",
+        "join them with torch.stack([...], dim=1)",
     )
     wanted = rgb_to_yuv(rgb)
     luma, u, v = wanted.unbind(1)
@@ -89,10 +90,10 @@ def to_yuv(answer):
         "your Y is the plain mean of R, G and B; green counts more: 0.299, 0.587, 0.114",
     )
     require_close(got[:, 0], luma, "Y is not 0.299 R + 0.587 G + 0.114 B")
-    require(not _close(got[:, 1], v), "U and V are exchanged: U is the blue one")
+    require(not _close(got[:, 1], v), "U and V are swapped: U is the blue one")
     require(
         not (_close(got[:, 1], -u) or _close(got[:, 2], -v)),
-        "a sign is turned: U is B - Y, not Y - B, and V is R - Y",
+        "a sign is flipped: U is B - Y, not Y - B, and V is R - Y",
     )
     require(
         not _close(got[:, 1], rgb[:, 2] - luma),
@@ -100,7 +101,7 @@ def to_yuv(answer):
     )
     require_close(got[:, 1], u, "U is not 0.492111 (B - Y)")
     require_close(got[:, 2], v, "V is not 0.877283 (R - Y)")
-    return "the same as colorlib's rgb_to_yuv: one weighted sum, and two differences from it."
+    return "equal to colorlib's rgb_to_yuv: one weighted sum and two differences from it."
 
 
 @check
@@ -113,16 +114,16 @@ def gamma_step(answer):
     require(got.shape == stored.shape, f"six numbers become {tuple(got.shape)}; keep the shape")
     require(
         not _close(got, stored),
-        "0.5 comes back as 0.5: nothing was bent; stored 0.5 is about a fifth of the light of 1",
+        "0.5 comes back as 0.5, so nothing was bent; stored 0.5 is about a fifth of the light of 1",
     )
     require(
         got[4] < 0.5,
-        f"0.5 comes back as {got[4]:.2f}, more than before: that is the way from light to stored "
-        "numbers; this step goes the other way",
+        f"0.5 comes back as {got[4]:.2f}, more than before: that turns light into stored numbers; "
+        "this step goes the other way",
     )
     require(
         not _close(got, stored**2.2),
-        "this is the plain power 2.2: nearly right, and wrong in the dark, as you have seen above",
+        "this is the plain power 2.2: nearly right, but wrong in the dark, where sRGB is straight",
     )
     power = ((stored + 0.055) / 1.055) ** 2.4
     require(
@@ -131,7 +132,7 @@ def gamma_step(answer):
     )
     require(
         not _close(got, stored / 12.92),
-        "you take the straight piece everywhere; it ends at 0.04045, there the power begins",
+        "you use the straight piece everywhere; it ends at 0.04045, where the power begins",
     )
     require_close(got[3:], power[3:], "above 0.04045 it is ((stored + 0.055) / 1.055) ** 2.4")
     require_close(got[:3], stored[:3] / 12.92, "up to 0.04045 it is stored / 12.92", 1e-6)
@@ -143,7 +144,7 @@ def gamma_step(answer):
         "your step works alone, but not inside the whole chain, on a tensor of shape (3, 500)",
         0.002,
     )
-    return "with your step inside, the whole chain gives the same Lab as colorlib's rgb_to_lab."
+    return "with your step, the whole chain gives the same Lab as colorlib's rgb_to_lab."
 
 
 def _lab_with(gamma, rgb):
@@ -156,9 +157,9 @@ def _lab_with(gamma, rgb):
 
 
 @check
-def swap_chroma(answer):
+def swap_color(answer):
     """Exercise 4: the lightness of one picture, the color of another."""
-    first = 0.5 + 0.1 * torch.rand(2, 3, 4, 5)  # so pale that every swap can be shown
+    first = 0.5 + 0.1 * torch.rand(2, 3, 4, 5)  # pale, so that every swap stays in the gamut
     second = 0.5 + 0.1 * torch.rand(2, 3, 4, 5)
     given = first.clone(), second.clone()
     got = answer(*given)
@@ -167,14 +168,14 @@ def swap_chroma(answer):
     _require_unchanged(given[1], second)
     require(
         tuple(got.shape) == (2, 3, 4, 5),
-        f"the shape is {tuple(got.shape)}; a picture comes back as RGB, like those that go in",
+        f"the shape is {tuple(got.shape)}; return RGB, with the shape of the two inputs",
     )
-    require(not _close(got, first), "this is the first picture as it was: take ab from the second")
-    require(not _close(got, second), "this is the second picture as it was: take L from the first")
+    require(not _close(got, first), "this is the unchanged first picture: take ab from the second")
+    require(not _close(got, second), "this is the unchanged second picture: take L from the first")
     (L, own_ab), (other_L, ab) = rgb_to_L_ab(first), rgb_to_L_ab(second)
     require(
         not _close(got, L_ab_to_rgb(other_L, own_ab)),
-        "the other way around: the lightness comes from the first, the color from the second",
+        "the other way around: take the lightness from the first and the color from the second",
     )
     require(not _close(got, torch.cat([L, ab], 1)), "you return L and ab: go back with L_ab_to_rgb")
     red, others = first[:, :1], second[:, 1:]
@@ -185,34 +186,34 @@ def swap_chroma(answer):
     scaled = L_ab_to_rgb(100 * L, ab), L_ab_to_rgb(L, 110 * ab), L_ab_to_rgb(100 * L, 110 * ab)
     require(
         not any(_close(got, wrong) for wrong in scaled),
-        "rgb_to_L_ab and L_ab_to_rgb agree on the scale: give L and ab on as you got them",
+        "rgb_to_L_ab and L_ab_to_rgb agree on the scale: pass L and ab on unchanged",
     )
     luma, chroma = rgb_to_yuv(first)[:, :1], rgb_to_yuv(second)[:, 1:]
     require(
         not _close(got, yuv_to_rgb(torch.cat([luma, chroma], 1))),
-        "you swap in YUV: a fine idea, but our networks keep L*; use rgb_to_L_ab",
+        "you swap in YUV, which works, but our networks keep L*; use rgb_to_L_ab",
     )
     require_close(got, L_ab_to_rgb(L, ab), "this is not L of the first with ab of the second")
-    return "the last line of every colorizer: known lightness, new color, back to RGB."
+    return "this is the last line of every colorizer: known lightness, new color, back to RGB."
 
 
 USES = {
     "leaves": (
         "HSV",
-        "leaves in sun and shade differ in how light they are, hardly in hue: which space has hue?",
+        "leaves in sun and shade differ in lightness but hardly in hue: which space has hue?",
     ),
     "television": (
         "YUV",
-        "an old set shows the first channel as it comes, and tubes can only add and subtract",
+        "an old set shows the first channel directly, and its tubes can only add and subtract",
     ),
-    "screen": ("RGB", "a screen has three lamps a pixel; which space is a number for each lamp?"),
-    "judge": ("Lab", "a judge needs a space in which distance is how different colors look"),
+    "screen": ("RGB", "a pixel lights up red, green and blue; which space has a number for each?"),
+    "judge": ("Lab", "a judge needs a space where distance means how different colors look"),
 }
 
 
 @check
 def choose_space(answer):
-    """Exercise 5: which space for which job."""
+    """Exercise 5: choose a space for each job."""
     require(isinstance(answer, dict), "keep the dictionary; replace only the ... in it")
     missing = USES.keys() - answer.keys()
     require(not missing, f"there is no answer for {', '.join(sorted(missing))}")
@@ -226,4 +227,4 @@ def choose_space(answer):
         require(str(space).lower() in known, f"{job}: {space!r} is none of RGB, HSV, YUV, Lab")
     for job, (wanted, hint) in USES.items():
         require(str(given[job]).lower() == wanted.lower(), f"{job}: not {given[job]}; {hint}")
-    return "no space is the best; each is good at one question."
+    return "no space is best at everything; each answers one question well."

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from colorlib.photos import fit_photo, read_photo, split_by_photo
-from lessonkit.checks import check, filled, require, require_close
+from lessonkit.checks import Mistake, check, filled, require, require_close
 
 SIZE = 16  # of the photos in the check of the data set
 
@@ -21,9 +21,12 @@ def to_tensor(answer):
     got = answer(Image.fromarray(array))
     _require_layout(got, (3, 4, 6), array)
     wanted = torch.from_numpy(array).movedim(-1, 0)
-    require(not torch.equal(got, wanted.flip(0)), "the order is blue, green, red; red comes first.")
-    require_close(got, wanted, "got[c, y, x] must be what the array has at [y, x, c].", 0)
-    return "channels first, bytes as they were stored."
+    require(
+        not torch.equal(got, wanted.flip(0)),
+        "the channels are blue, green, red; red should come first.",
+    )
+    require_close(got, wanted, "got[c, y, x] should equal the array at [y, x, c].", 0)
+    return "channels first, and the bytes unchanged."
 
 
 @check
@@ -43,21 +46,21 @@ def photo_dataset(answer):
         corner = whole.crop((0, 0, whole.height, whole.height)).resize((SIZE, SIZE))
         require(not _alike(got, corner), "you cut at the upper left corner: cut out the center.")
         center = _center(whole, SIZE)
-        message = "you cut a piece out at full size: bring the shorter side to `size` first."
+        message = "you cut out a piece at full size: scale the shorter side to `size` first."
         require(not _alike(got, center), message)
         require(_alike(got, wide), "the first photo is not what fit_photo makes of it.")
-        require(_alike(dataset[1], tall), "a photo taller than wide does not come out right.")
-        message = "a phone's photo lies on its side: its EXIF says how to turn it (read_photo)."
+        require(_alike(dataset[1], tall), "a photo that is taller than wide comes out wrong.")
+        message = "a phone photo lies on its side: EXIF says how to turn it (read_photo does so)."
         require(_alike(dataset[2], sideways), message)
-        message = "what is transparent should be white; you show what hides below (read_photo)."
+        message = "transparent parts should be white; yours show the hidden color (see read_photo)."
         require(_alike(dataset[3], cutout), message)
-        require(len(wanted) == len(dataset), "len(dataset) must stay the number of files.")
-    return "any index, any file: one upright square of bytes. That is all a DataLoader needs."
+        require(len(wanted) == len(dataset), "len(dataset) should be the number of files.")
+    return "every file becomes an upright square of bytes, which is all a DataLoader needs."
 
 
 @check
 def split_crops(answer):
-    """Exercise 3: crops are divided by their photo."""
+    """Exercise 3: crops are split by photo."""
     counts = {f"{letter}.jpg": 3 + place % 4 for place, letter in enumerate("abcdefghijkl")}
     crops = [(name, number) for number in range(6) for name in counts if number < counts[name]]
     train, test = _two_lists(answer(list(crops)), crops)
@@ -74,42 +77,45 @@ def split_crops(answer):
     half = _two_lists(answer(list(crops), share=0.5), crops)[1]
     require(len({name for name, _ in half}) == 6, "share=0.5 should hold out 6 of 12 photos.")
     wanted = split_by_photo(list(counts))[1]
-    message = f"the test photos should be split_by_photo's, {wanted}."
+    message = f"the test photos should be those that split_by_photo chooses, {wanted}."
     require({name for name, _ in test} == set(wanted), message)
-    return "each photo is on one side only, so the test asks for colors never seen."
+    return "each photo is on one side only, so the test photos are truly unseen."
 
 
 @check
 def mirror(answer):
-    """Exercise 4: some photos of a batch are mirrored, L and ab together."""
+    """Exercise 4: mirror some photos of a batch, L and ab together."""
     L, ab = torch.rand(4, 1, 3, 5), torch.rand(4, 2, 3, 5) * 2 - 1
     flips = torch.tensor([True, False, True, False])
     before = L.clone(), ab.clone()
     got = answer(L, ab, flips)
     require(isinstance(got, tuple | list) and len(got) == 2, "return two tensors: L and ab.")
-    message = "your function changes L or ab itself: in a cache the photo would stay mirrored."
+    message = "your function changes L or ab in place: a cached photo would stay mirrored."
     require(torch.equal(L, before[0]) and torch.equal(ab, before[1]), message)
     shapes = tuple(got[0].shape), tuple(got[1].shape)
     message = f"the shapes are {shapes}; L and ab should keep theirs."
     require(shapes == (L.shape, ab.shape), message)
     wanted = [torch.where(flips[:, None, None, None], x.flip(-1), x) for x in (L, ab)]
     is_mirrored = torch.equal(got[0], wanted[0])
-    message = "L is mirrored but ab is not: the colors no longer lie on their things."
+    message = "L is mirrored but ab is not: the colors no longer match the objects."
     require(not (is_mirrored and torch.equal(got[1], ab)), message)
-    require(not torch.equal(got[0], L.flip(-1)), "you mirror all photos: flips says which.")
+    require(
+        not torch.equal(got[0], L.flip(-1)),
+        "you mirror every photo: flips says which ones to mirror.",
+    )
     upside_down = torch.where(flips[:, None, None, None], L.flip(-2), L)
-    message = "you turn photos upside down: left and right are the last dimension, -1."
+    message = "you turn photos upside down: the width is the last dimension, -1."
     require(not torch.equal(got[0], upside_down), message)
     opposite = torch.where(flips[:, None, None, None], -wanted[1], ab)
-    message = "the signs of ab changed: a mirror moves colors, it does not alter them."
+    message = "the signs of ab changed: mirroring moves colors but doesn't change them."
     require(not torch.equal(got[1], opposite), message)
-    message = "you swapped a and b: a mirror moves pixels along the width, the last dimension, -1."
+    message = "you swapped a and b: mirroring moves pixels along the width, the last dimension, -1."
     swapped = torch.where(flips[:, None, None, None], ab.flip(1), ab)
     swaps = (wanted[1].flip(1), ab.flip(1), swapped)
     require(not any(torch.equal(got[1], swap) for swap in swaps), message)
     require_close(got[0], wanted[0], "L: mirror where flips is True, keep the others.", 0)
     require_close(got[1], wanted[1], "ab: mirror where flips is True, keep the others.", 0)
-    return "twice the photos for nothing, and each color still lies on its thing."
+    return "twice as many photos for free, and every color stays on its object."
 
 
 def _require_layout(got, shape, array):
@@ -119,15 +125,29 @@ def _require_layout(got, shape, array):
     is_last = got.ndim == 3 and got.shape[-1] == 3 and got.shape[0] != 3
     message = f"the shape is {tuple(got.shape)}: the channels come last; torch wants them first."
     require(not is_last, message)
-    height, width = shape[1:]
-    message = "width comes before height: .T turns all three around; movedim moves one dimension."
-    require(height == width or got.shape != (3, width, height), message)
+    _require_order(got, shape, array)
     require(got.shape == shape, f"the shape is {tuple(got.shape)}; it should be {shape}.")
-    message = f"the type is {got.dtype}: keep the bytes (uint8), a quarter of the memory."
+    message = (
+        f"the dtype is {got.dtype}: keep the bytes (uint8), which take a quarter of the memory."
+    )
     require(got.dtype == torch.uint8, message)
-    scrambled = torch.from_numpy(array.reshape(shape).copy())
-    message = "the shape is right, the picture is scrambled: reshape does not move channels."
-    require(not torch.equal(got, scrambled), message)
+
+
+def _require_order(got, shape, array):
+    """Name the ways in which height, width and channels get mixed up."""
+    _, height, width = shape
+    for size in (shape, (3, width, height)):
+        scrambled = torch.from_numpy(array.reshape(size).copy())
+        message = (
+            "the picture is scrambled: reshape and view cut the numbers into new rows in the old "
+            "order. They don't move the channels; movedim does."
+        )
+        require(got.shape != size or not torch.equal(got.float(), scrambled.float()), message)
+    if height != width and got.shape == (3, width, height):
+        turned = torch.from_numpy(array.T.copy())
+        is_turned = torch.equal(got.float(), turned.float())
+        cause = ".T reverses all three dimensions" if is_turned else "two dimensions are swapped"
+        raise Mistake(f"width comes before height: {cause}; movedim moves just one.")
 
 
 def _write_photos(folder: Path) -> list[Path]:
@@ -173,10 +193,12 @@ def _two_lists(got, crops: list) -> tuple[list, list]:
     require(is_list, f"return two lists; these are {kinds}, and a set has no order.")
     train, test = got
     strange = set(train + test) - set(crops)
-    message = f"{next(iter(strange), None)!r} is no crop: return pairs (name, number) as they came."
+    message = (
+        f"{next(iter(strange), None)!r} is not a crop: return pairs (name, number), unchanged."
+    )
     require(not strange, message)
     counts = Counter(train + test)
     require(max(counts.values(), default=1) == 1, "some crops come out twice.")
     lost = len(crops) - len(counts)
-    require(not lost, f"{lost} of {len(crops)} crops are lost: each must be in one of the lists.")
+    require(not lost, f"{lost} of {len(crops)} crops are lost: each belongs in one of the lists.")
     return train, test

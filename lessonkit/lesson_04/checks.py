@@ -11,21 +11,22 @@ from lessonkit.checks import Mistake, check, filled, require, require_close
 def convolution_parameters(answer):
     """Exercise 1: how many numbers a convolution learns."""
     got = answer(64, 128, 3)
-    require(isinstance(got, int), f"a count is a whole number, you return a {type(got).__name__}.")
+    require(isinstance(got, int), f"a count is a whole number; you return a {type(got).__name__}.")
     require(
         got != 3 * 3 * 64 * 128,
-        "64 → 128 channels: you count the windows alone; each output channel also has one bias.",
+        "64 → 128 channels: you count only the windows; each output channel also has one bias.",
     )
     require(
         got != 3 * 3 * 128 + 128,
-        "each output channel has a window for *every* input channel; yours counts one.",
+        "each output channel has a window for *every* input channel; you count only one.",
     )
     require(
-        got != 3 * 64 * 128 + 128, "a window 3 wide is also 3 high: it has 9 weights, you count 3."
+        got != 3 * 64 * 128 + 128,
+        "a window 3 wide is also 3 high, so it has 9 weights; you count 3.",
     )
     require(
         got != 3 * 3 * 64 * 128 + 64,
-        "the bias belongs to the output channels, 128 of them; you add one for each input channel.",
+        "there is one bias per output channel, 128 in all; you add one per input channel.",
     )
     for arguments in ((64, 128, 3), (1, 64, 3), (64, 2, 1), (3, 5, 4)):
         wanted = sum(p.numel() for p in nn.Conv2d(*arguments).parameters())
@@ -36,7 +37,7 @@ def convolution_parameters(answer):
 
 @check
 def up_block(answer):
-    """Exercise 2: enlarge, lay the skip beside it, mix."""
+    """Exercise 2: upsample, place the skip beside the result, mix."""
     block, wanted = answer(8, 4), Up(8, 4)
     below, skip = torch.rand(2, 8, 6, 6), torch.rand(2, 4, 12, 12)
     _examine_layers(block)
@@ -44,19 +45,20 @@ def up_block(answer):
     require(isinstance(got, Tensor), f"forward returns a {type(got).__name__}, not a tensor.")
     require(
         got.shape[0] == 2,
-        "2 pictures went in, another number came out: torch.cat without dim=1 (so dim=0) puts "
-        "pictures behind pictures; channels are dim=1.",
+        "2 pictures went in and another number came out: without dim=1, torch.cat joins along "
+        "dim=0, the pictures; channels are dim=1.",
     )
     require(
         got.shape == (2, 4, 12, 12),
-        f"the result is {tuple(got.shape)}; mixed, it should be (2, 4, 12, 12).",
+        f"the result is {tuple(got.shape)}; once mixed, it should be (2, 4, 12, 12).",
     )
     with torch.no_grad():
         uses_skip = not torch.allclose(block(below, skip), block(below, 1 - skip))
         uses_below = not torch.allclose(block(below, skip), block(1 - below, skip))
-    require(uses_skip, "another skip gives the same result: lay the skip beside what came up.")
+    require(uses_skip, "another skip gives the same result: place the skip beside what came up.")
     require(
-        uses_below, "what comes from below changes nothing: enlarge it, lay it beside the skip."
+        uses_below,
+        "what comes from below changes nothing: upsample it and place it beside the skip.",
     )
     wanted.enlarge.load_state_dict(block.enlarge.state_dict())
     wanted.mix.load_state_dict(block.mix.state_dict())
@@ -64,16 +66,16 @@ def up_block(answer):
     got = block(below, skip)
     require(
         not torch.allclose(got, swapped, atol=1e-5),
-        "what came up stands first, the skip second. It would train as well, but colorlib's "
-        "weights expect the skip first.",
+        "you put what came up first and the skip second. That would train just as well, but "
+        "colorlib's weights expect the skip first.",
     )
     require_close(
         got,
         wanted(below, skip),
-        "shapes fit, values differ from colorlib's: self.mix of (skip, self.enlarge(below)), "
-        "and nothing else.",
+        "the shapes fit, but the values differ from colorlib's. Return self.mix of the two side "
+        "by side, and do nothing else.",
     )
-    return "with your weights colorlib's block answers the same. Skip first, then what came up."
+    return "with your weights, colorlib's block gives the same answer."
 
 
 def _run(block, below, skip):
@@ -82,8 +84,8 @@ def _run(block, below, skip):
         return block(below, skip)
     except RuntimeError as error:
         raise Mistake(
-            "torch cannot lay these side by side and mix them. Side by side is "
-            "torch.cat([..., ...], dim=1); and was `below` enlarged first? Its words: "
+            "torch can't place these side by side and mix them. To join channels, use "
+            "torch.cat([..., ...], dim=1). Did you upsample `below` first? torch says: "
             + str(error).partition("\n")[0]
         ) from error
 
@@ -95,25 +97,27 @@ def _examine_layers(block):
     if enlarge is not ...:
         is_transposed = isinstance(enlarge, nn.ConvTranspose2d)
         require(
-            is_transposed, "self.enlarge should be an nn.ConvTranspose2d: it learns its pattern."
+            is_transposed, "self.enlarge should be an nn.ConvTranspose2d, which learns its pattern."
         )
         require(
             enlarge.kernel_size == enlarge.stride == (2, 2),
             "self.enlarge needs kernel_size=2 and stride=2; yours has "
-            f"{enlarge.kernel_size[0]} and {enlarge.stride[0]}, and other sizes come out.",
+            f"{enlarge.kernel_size[0]} and {enlarge.stride[0]}, which gives other sizes.",
         )
         require(
             (enlarge.in_channels, enlarge.out_channels) == (8, 4),
             "self.enlarge goes from in_channels to out_channels; for MyUp(8, 4) yours goes from "
             f"{enlarge.in_channels} to {enlarge.out_channels}.",
         )
-        require(enlarge.bias is not None, "self.enlarge has a bias in colorlib: no bias=False.")
+        require(
+            enlarge.bias is not None, "in colorlib, self.enlarge has a bias: leave out bias=False."
+        )
     if mix is not ...:
         require(isinstance(mix, DoubleConv), "self.mix should be a DoubleConv.")
         require(
             mix[0].in_channels == 8,
-            f"self.mix takes {mix[0].in_channels} channels; the skip has 4 and what came up has 4, "
-            "and side by side (not added) they are 8: 2 * out_channels.",
+            f"self.mix takes {mix[0].in_channels} channels. The skip has 4 and what came up has "
+            "4; side by side (not added) they make another number.",
         )
         require(mix[3].out_channels == 4, "self.mix should give out_channels channels.")
 
@@ -125,20 +129,20 @@ def bottom_sees(answer):
         isinstance(answer, int | float), f"write a number of pixels, not a {type(answer).__name__}."
     )
     mistakes = {
-        16: "16 is the spacing at the bottom: how far neighbors lie apart, not how far one sees.",
-        21: "you let every convolution add 2; below a pooling it adds 2 × the spacing.",
+        16: "16 is the spacing at the bottom: how far neighbors are apart, not how far one sees.",
+        21: "you let every convolution add 2; after a pooling it adds 2 × the spacing.",
         25: "you let every layer add at spacing 1; each pooling doubles it for what follows.",
-        125: "you left out the poolings: each adds (2 − 1) × the spacing it finds.",
-        155: "a pooling adds at the spacing it finds and doubles it afterwards; you doubled first.",
+        125: "you left out the poolings: each adds (2 − 1) × the spacing before it.",
+        155: "a pooling adds at the spacing before it and then doubles it; you doubled first.",
         78: "there are two convolutions on each level; you counted one.",
-        76: "you stopped before the last two convolutions, the ones at the bottom, spacing 16.",
+        76: "you stopped before the last two convolutions, those at the bottom with spacing 16.",
         68: "that is level 3; there is one more pooling and two more convolutions below it.",
     }
     require(answer not in mistakes, mistakes.get(answer, ""))
     require(
         answer == 140,
-        f"{answer} is not it. After level 0 it is 5, after the first pooling 6 with spacing 2, "
-        "after level 1 it is 14. Go on from there.",
+        f"{answer} isn't right. It is 5 after level 0, 6 after the first pooling (spacing 2), "
+        "and 14 after level 1. Go on from there.",
     )
     return "5, 14, 32, 68, 140: each level sees two to three times as far as the one above."
 
@@ -151,7 +155,8 @@ def pad_to_multiple(answer):
     require(isinstance(got, Tensor), f"return a tensor, not a {type(got).__name__}.")
     height, width = got.shape[-2:]
     require(
-        (height, width) != (32, 48), "37×50 became 32×48: you cut pixels off; add some instead."
+        (height, width) != (32, 48),
+        "37×50 became 32×48: you cut pixels off instead of adding some.",
     )
     require(
         (height, width) != (37 + 14, 50 + 11),
@@ -159,35 +164,36 @@ def pad_to_multiple(answer):
     )
     require(
         (height, width) != (37 + 5, 50 + 2),
-        "37 % 16 = 5 is what is too much, not what is missing: 11 rows are missing to 48.",
+        "37 % 16 = 5 is what is left over, not what is missing: 48 needs 11 more rows.",
     )
     require(
         height % 16 == 0 and width % 16 == 0,
-        f"37×50 became {height}×{width}, and these are no multiples of 16.",
+        f"37×50 became {height}×{width}, and these aren't multiples of 16.",
     )
     require((height, width) == (48, 64), f"37×50 became {height}×{width}; 48×64 is enough.")
     for multiple, fits in ((8, (40, 56)), (32, (64, 64))):
         size = tuple(answer(L, multiple).shape[-2:])
         require(
             size == fits,
-            f"with multiple={multiple}, 37×50 should become {fits[0]}×{fits[1]}, and becomes "
+            f"with multiple={multiple}, 37×50 should become {fits[0]}×{fits[1]}, but it becomes "
             f"{size[0]}×{size[1]}: write `multiple`, not 16.",
         )
     fitting = answer(L[:, :, :32, :48], 16)
     require(
         fitting.shape == (2, 1, 32, 48),
-        "32×48 fits already and should stay; you add a whole multiple more (what is 16 - 0?).",
+        "32×48 already fits; you add a whole multiple more (what is 16 - 0?).",
     )
     require(
         torch.equal(got[:, :, :37, :50], L),
-        "the old picture must stand unchanged at the top left, so that a crop gets it back.",
+        "the old picture must be unchanged at the top left, so that a crop gets it back.",
     )
     below = got[:, :, 37:, :50]
     require(
-        below.any(), 'your new rows are black, a false edge: mode="replicate" repeats the last.'
+        below.any(),
+        'your new rows are black, which adds a false edge: mode="replicate" repeats the last row.',
     )
     require(
         torch.equal(below, L[:, :, -1:].expand_as(below)),
-        'each new row should be the last one again: mode="replicate". Yours hold other values.',
+        'each new row should repeat the last one: mode="replicate". Yours hold other values.',
     )
-    return "now a photo of any size goes through: pad, predict, crop."
+    return "now a photo of any size fits: pad, predict, crop."

@@ -1,13 +1,9 @@
-"""Looking into a U-Net, for lesson 04: shapes, costs, what a number sees, what a skip is worth."""
+"""Looking into a U-Net, for lesson 04: costs, receptive fields, and what a skip is worth."""
 
-import time
-from collections.abc import Callable
-from itertools import accumulate, combinations
+from itertools import combinations
 
 import matplotlib.pyplot as plt
-import pandas as pd
 import torch
-from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
@@ -15,7 +11,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness
-from colorlib.generator import GENERATORS, DoubleConv, UNet, count_parameters
+from colorlib.generator import StridedUNet, count_parameters
 from colorlib.metrics import psnr_ab
 from lessonkit.figures import GENERATOR, INK, PALE, picture_grid
 
@@ -43,7 +39,7 @@ def learn(
         count: steps.
         rate: Adam's learning rate.
     Returns:
-        The loss of every step, and the answer at every tenth, (B, 2, H, W), from step 0 on.
+        The loss of each step, and the prediction at every tenth step, (B, 2, H, W), from step 0 on.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     losses, answers = [], []
@@ -63,14 +59,14 @@ def learn(
 
 
 def keyhole(picture: Tensor, place: tuple[int, int], window: int) -> Tensor:
-    """Cut window×window pixels, an odd number, around a (row, column); black is outside."""
+    """Cut window×window pixels, an odd number, around a (row, column); outside is black."""
     row, column = place
     padded = functional.pad(picture, [window // 2] * 4)
     return padded[:, row : row + window, column : column + window]
 
 
 def draw_keyholes(rgb: Tensor, places: dict[str, tuple[int, int]], windows: list[int]) -> Figure:
-    """Draw places of a picture through gray windows, a row a size; the last row is in color.
+    """Draw places of a picture through gray windows, one row per size; the last row is in color.
 
     A frame marks the middle pixel.
 
@@ -84,7 +80,7 @@ def draw_keyholes(rgb: Tensor, places: dict[str, tuple[int, int]], windows: list
     views += [keyhole(color, place, windows[-1]) for place in places.values()]
     rows = [*(f"{window}×{window}" for window in windows), "in color"]
     titles = [f"{name}, {row}" for row in rows for name in places]
-    figure = picture_grid(views, titles, columns=len(places), height=1.3)
+    figure = picture_grid(views, titles, columns=len(places), height=1.7)
     for axes, view in zip(figure.axes, views):
         corner = view.shape[-1] // 2 - 0.5
         look = {"edgecolor": INK, "linewidth": 2}
@@ -92,7 +88,7 @@ def draw_keyholes(rgb: Tensor, places: dict[str, tuple[int, int]], windows: list
     return figure
 
 
-# --- shapes and costs ---
+# --- blocks and costs ---
 
 
 def blocks(network: nn.Module) -> dict[str, nn.Module]:
@@ -116,26 +112,6 @@ def outputs(network: nn.Module, L: Tensor) -> dict[str, Tensor]:
         for hook in hooks:
             hook.remove()
     return caught
-
-
-def shape_table(network: str, height: int, width: int) -> pd.DataFrame | HTML:
-    """Tabulate the shape after every block, without computing a number (on the device meta).
-
-    Args:
-        network: a name of `GENERATORS`, built with its defaults.
-        height: of the picture, in pixels.
-        width: likewise.
-    Returns:
-        A row a block; or the error as HTML where the network refuses the size.
-    """
-    with torch.device("meta"):
-        try:
-            made = outputs(GENERATORS[network](), torch.empty(1, 1, height, width))
-        except ValueError as error:
-            return HTML(f"<p><b>refused:</b> {error}</p>")
-    rows = {name: [*out.shape[1:], f"{out.numel():,}"] for name, out in made.items()}
-    columns = ["channels", "height", "width", "numbers"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("block")
 
 
 def multiplications(network: nn.Module, size: int) -> dict[str, float]:
@@ -166,67 +142,6 @@ def draw_costs(kind: type[nn.Module], size: int) -> Figure:
     return figure
 
 
-def cost_table(
-    makers: dict[str, Callable[[], nn.Module]], L: Tensor, repeats: int = 5
-) -> pd.DataFrame:
-    """Tabulate what networks cost: parameters, file, multiplications at 256×256, time on L.
-
-    The last two columns say how many times the last network's each needs.
-
-    Args:
-        makers: functions that build a U-Net, by its name in the table.
-        L: (B, 1, H, W), the pictures to time; the quickest of `repeats` runs counts.
-        repeats: how many runs.
-    """
-    rows, costs = {}, []
-    for label, make in makers.items():
-        with torch.device("meta"):
-            billions = sum(multiplications(make(), 256).values())
-        network = make().eval()
-        parameters = count_parameters(network)
-        milliseconds = min(_milliseconds(network, L) for _ in range(repeats))
-        numbers = (parameters * 4 / 1e6, billions, milliseconds)
-        rows[label] = [f"{parameters:,}", *(f"{number:.3g}" for number in numbers)]
-        costs.append((billions, milliseconds))
-    for row, cost in zip(rows.values(), costs):
-        row += [f"{mine / last:.1f}" for mine, last in zip(cost, costs[-1])]
-    time_of = f"ms, {L.shape[-2]}×{L.shape[-1]}"
-    columns = ["parameters", "MB", "billion multiplications, 256×256", time_of]
-    columns += ["times the multiplications", "times the ms"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-
-
-class UNetWithStrides(UNet):
-    """A UNet without pools: the first convolution of each level below has stride 2 instead."""
-
-    def __init__(self, width: int):
-        super().__init__(width)
-        for block in self.down:
-            block[0].stride = (2, 2)
-
-    def forward(self, L: Tensor) -> Tensor:
-        """Predict chroma (B, 2, H, W) from lightness (B, 1, H, W)."""
-        _, *skips, x = accumulate([L, self.first, *self.down], lambda x, block: block(x))
-        for block in self.up:
-            x = block(x, skips.pop())
-        return torch.tanh(self.last(x))
-
-
-def with_one_convolution(network: nn.Module) -> nn.Module:
-    """Take the second convolution out of every `DoubleConv`, and return the network."""
-    for block in network.modules():
-        if isinstance(block, DoubleConv):
-            del block[3:]
-    return network
-
-
-def _milliseconds(network: nn.Module, L: Tensor) -> float:
-    began = time.perf_counter()
-    with torch.no_grad():
-        network(L)
-    return 1000 * (time.perf_counter() - began) / len(L)
-
-
 # --- what a number sees ---
 
 
@@ -249,13 +164,13 @@ def gradient_span(network: nn.Module, block: str, L: Tensor) -> tuple[int, int]:
 def draw_squares(picture: Tensor, spans: list[tuple[int, int]]) -> Figure:
     """Draw spans as nested squares, from level 0 on, over a gray picture (1, H, W)."""
     width = picture.shape[-1]
-    figure, axes = plt.subplots(figsize=(6, 3.4))
+    figure, axes = plt.subplots(figsize=(8, 4.6))
     axes.imshow(picture[0].numpy(), vmin=0, vmax=1)
     leader = {"arrowstyle": "-", "color": GENERATOR}
     for level, (first, last) in enumerate(spans):
         side, look = last - first + 1, {"edgecolor": GENERATOR, "linewidth": 2}
         axes.add_patch(Rectangle((first, first), side, side, fill=False, **look))
-        height = width * (0.9 - 0.2 * level)  # the labels stand beside the picture, level 0 lowest
+        height = width * (0.9 - 0.2 * level)  # the labels are beside the picture, level 0 lowest
         place, text = (1.08 * width, height), f"level {level}: {side} pixels"
         axes.annotate(
             text, (last, min(max(height, first), last)), place, va="center", arrowprops=leader
@@ -263,39 +178,6 @@ def draw_squares(picture: Tensor, spans: list[tuple[int, int]]) -> Figure:
     axes.set_xlim(-0.5, 1.8 * width)  # room for the labels
     axes.axis("off")
     return figure
-
-
-def draw_maps(network: nn.Module, L: Tensor, channels: int = 6) -> Figure:
-    """Draw the channels that vary most over one picture (1, 1, H, W), a row a level down."""
-    shown, titles = [], []
-    with torch.no_grad():
-        made = outputs(network, L)
-    for level, name in enumerate(["first", *(name for name in made if name.startswith("down"))]):
-        maps = made[name][0]
-        titles += [f"level {level}: {maps.shape[1]}×{maps.shape[2]}", *[""] * (channels - 1)]
-        strongest = maps.std(dim=(1, 2)).topk(channels).indices
-        shown += [maps[channel] / maps[channel].max() for channel in strongest]
-    return picture_grid(shown, titles, columns=channels, height=1.3)
-
-
-def where_it_looks(network: nn.Module, L: Tensor, row: int, column: int) -> Tensor:
-    """How much each pixel of L (1, 1, H, W) matters for the color of one: |gradient|, (H, W)."""
-    L = L.clone().requires_grad_()
-    a, b = network(L)[0, :, row, column]
-    both = [torch.autograd.grad(value, L, retain_graph=True)[0].abs() for value in (a, b)]
-    return sum(both)[0, 0]
-
-
-def draw_look(network: nn.Module, L: Tensor, row: int, column: int) -> Figure:
-    """Draw a colored picture with one pixel marked, and the square root of `where_it_looks`."""
-    gradient = where_it_looks(network, L, row, column)
-    near = keyhole(gradient[None], (row, column), 17).sum() / gradient.sum()
-    with torch.no_grad():
-        marked = L_ab_to_rgb(L, network(L))[0]
-    magenta = torch.tensor([1.0, 0.0, 1.0])[:, None, None]
-    marked[:, row - 1 : row + 2, column - 1 : column + 2] = magenta
-    titles = ["pixel", f"{near:.0%} within 17×17"]
-    return picture_grid([marked, (gradient / gradient.max()).sqrt()], titles, height=1.65)
 
 
 # --- what a skip is worth ---
@@ -313,6 +195,17 @@ def average_risen(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
     return torch.cat([skip, risen.mean(dim=(2, 3), keepdim=True).expand_as(risen)], dim=1)
 
 
+def drop_skip(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
+    """Replace the skip, the first half of the channels, with zeros (a forward pre-hook)."""
+    skip, risen = given[0].chunk(2, dim=1)
+    return torch.cat([torch.zeros_like(skip), risen], dim=1)
+
+
+def joins(network: StridedUNet) -> list[nn.Module]:
+    """The layers that receive skip 0, 1, 2, ... of a StridedUNet, level 0 first."""
+    return [network.last, *reversed(network.up[1:])]
+
+
 def color_with_cuts(
     network: nn.Module, L: Tensor, levels: list[int], is_bottom_cut: bool = False
 ) -> Tensor:
@@ -326,10 +219,10 @@ def color_with_cuts(
     Returns:
         ab, (B, 2, H, W).
     """
-    joints = [network.last, *reversed(network.up[1:])]  # they take skip 0, 1, 2, ...
-    hooks = [joints[level].register_forward_pre_hook(average_skip) for level in levels]
+    layers = joins(network)
+    hooks = [layers[level].register_forward_pre_hook(average_skip) for level in levels]
     if is_bottom_cut:
-        hooks.append(joints[-1].register_forward_pre_hook(average_risen))
+        hooks.append(layers[-1].register_forward_pre_hook(average_risen))
     with torch.no_grad():
         ab = network(L)
     for hook in hooks:
@@ -351,4 +244,4 @@ def draw_cuts(network: nn.Module, L: Tensor, ab: Tensor, scene: int, cut: str) -
     answer = color_with_cuts(network, L, CUTS[cut], is_bottom_cut=cut == "the bottom")
     lost = psnr_ab(color_with_cuts(network, L, []), ab) - psnr_ab(answer, ab)
     pictures = [L_ab_to_rgb(L, each)[0] for each in (ab, answer)]
-    return picture_grid(pictures, ["truth", f"lost: {lost.item():.1f} dB"], height=1.5)
+    return picture_grid(pictures, ["truth", f"lost: {lost.item():.1f} dB"], height=2.8)

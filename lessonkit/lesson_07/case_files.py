@@ -1,6 +1,6 @@
-"""Recorded runs as the case files of lesson 07: read again, and drawn.
+"""The case files of lesson 07: read the recorded runs and draw them.
 
-`lessonkit.lesson_07.recordings` makes them.
+`lessonkit.lesson_07.recordings` plays the runs; `python -m tools.recordings` records them.
 """
 
 import json
@@ -15,9 +15,10 @@ from PIL import Image
 
 from lessonkit import course_file
 from lessonkit.figures import LINE, PALE
+from lessonkit.results import spread
 from lessonkit.toy_gan import few_colors
 
-LETTERS = {  # the cases of the lesson; none is called D or G, which are the players
+LETTERS = {  # D and G are left out, because they name the two networks
     "A": "no_reconstruction",
     "B": "labels_swapped",
     "C": "healthy",
@@ -30,23 +31,23 @@ LETTERS = {  # the cases of the lesson; none is called D or G, which are the pla
 
 
 class Kept(NamedTuple):
-    """A recorded run, read again."""
+    """A recorded run."""
 
     name: str
     changed: str
     history: pd.DataFrame
-    """A row every few steps: what `d_turn`, `g_turn` and `measure` return."""
+    """One row every few steps: what `d_turn`, `g_turn` and `measure` return."""
     moments: list[int]
     picture: Image.Image
-    """The sheet: a row a moment, and the truth."""
+    """The sheet of test pictures: one row per moment, then the truth."""
     yardsticks: dict[str, dict[str, float]]
 
 
 def read_recording(name: str, folder: str = "data/results/curves") -> Kept:
-    """Read a recorded run, from wherever a notebook runs.
+    """Read a recorded run from anywhere inside the course's folder.
 
     Raises:
-        FileNotFoundError: it is not in the course's folder.
+        FileNotFoundError: there is no such recording.
     """
     facts = json.loads(course_file(f"{folder}/{name}.json").read_text("utf-8"))
     picture = Image.open(course_file(f"{folder}/{name}.jpg")).convert("RGB")
@@ -55,9 +56,10 @@ def read_recording(name: str, folder: str = "data/results/curves") -> Kept:
     return Kept(name, facts["changed"], history, facts["moments"], picture, known)
 
 
-PANELS = {  # title: columns, each drawn as one who has a line in all lessons, and its label
+# title -> columns, each with the network or half whose line it gets, and its label
+PANELS = {
     "losses": {"loss_d": ("D", "D"), "loss_g": ("G", "G")},
-    "share that D judges rightly": {"right_real": ("real", "real"), "right_fake": ("fake", "fake")},
+    "D's accuracy on each half": {"right_real": ("real", "real"), "right_fake": ("fake", "fake")},
     "D's mean answer to fakes": {
         "d_fake": ("D", "D's turn"),
         "d_fake_in_g_turn": ("G", "G's turn"),
@@ -67,9 +69,9 @@ PANELS = {  # title: columns, each drawn as one who has a line in all lessons, a
 
 
 def draw_case(kept: Kept) -> Image.Image:
-    """Draw a recorded run: some of its pictures, and four panels of curves."""
-    figure = plt.figure(figsize=(10, 4.2))
-    grid = figure.add_gridspec(2, 3, width_ratios=(0.85, 1, 1))
+    """Draw a recorded run: some of its pictures and four panels of curves."""
+    figure = plt.figure(figsize=(11, 5.6))
+    grid = figure.add_gridspec(2, 3, width_ratios=(1.5, 1, 1))
     draw_sheet(figure.add_subplot(grid[:, 0]), kept, rows=(0, 2, 4))
     for number, title in enumerate(PANELS):
         axes = figure.add_subplot(grid[number // 2, 1 + number % 2])
@@ -81,11 +83,11 @@ def draw_case(kept: Kept) -> Image.Image:
 
 
 def draw_panel(axes: Axes, kept: Kept, title: str) -> None:
-    """Draw one of `PANELS`; the pale line is what a D says, or loses, that cannot tell."""
+    """Draw one of `PANELS`; a pale line marks the value of a D that can't tell real from fake."""
     share = kept.history["step"] / kept.moments[-1]
     for column, (who, label) in PANELS[title].items():
         axes.plot(100 * share, kept.history[column], **LINE[who], label=label)
-    axes.set_title(title, fontsize=13)
+    axes.set_title(title, fontsize=12)
     axes.set_xlabel("part of the run, %")
     if title == "gradient norms":
         axes.set(yscale="log", ylim=(0.05, 500))
@@ -99,7 +101,7 @@ def draw_panel(axes: Axes, kept: Kept, title: str) -> None:
 
 
 def draw_losses(cases: dict[str, Kept]) -> Image.Image:
-    """Draw only the losses of some runs, side by side, to one scale."""
+    """Draw the losses of some runs side by side, to one scale."""
     figure, panels = plt.subplots(1, len(cases), figsize=(10, 3.4), sharey=True)
     for axes, (letter, kept) in zip(panels, cases.items()):
         draw_panel(axes, kept, "losses")
@@ -108,38 +110,89 @@ def draw_losses(cases: dict[str, Kept]) -> Image.Image:
     return few_colors(figure)
 
 
-def draw_last(cases: dict[str, Kept], side: int = 64) -> Figure:
-    """Draw the pictures that some runs end with, a row each, and the truth below them."""
+def draw_last(cases: dict[str, Kept], columns: int = 6) -> Figure:
+    """Draw the final pictures of some runs, one row each, and the truth below them.
+
+    Args:
+        cases: letter -> run.
+        columns: pictures per row, at most 6.
+    """
     truth = len(next(iter(cases.values())).moments)
-    rows = {f"run {letter}": row_of(kept, truth - 1) for letter, kept in cases.items()}
-    rows["truth"] = row_of(next(iter(cases.values())), truth)
-    figure, axes = plt.subplots(figsize=(5.6, 0.88 * len(rows)))
-    draw_rows(axes, rows, side)
+    rows = {f"run {letter}": row_of(kept, truth - 1, columns) for letter, kept in cases.items()}
+    rows["truth"] = row_of(next(iter(cases.values())), truth, columns)
+    return draw_large(rows)
+
+
+def draw_large(rows: dict[str, Image.Image]) -> Figure:
+    """Draw rows of square pictures, smoothly enlarged."""
+    first = next(iter(rows.values()))
+    inches = 1.15  # per picture
+    width = inches * first.width / first.height + 0.8
+    figure, axes = plt.subplots(figsize=(width, inches * len(rows)))
+    draw_rows(axes, rows, first.height, interpolation="bicubic")
     return figure
 
 
-def draw_sheet(axes: Axes, kept: Kept, rows: tuple[int, ...], columns: int = 4) -> None:
-    """Draw some of a run's sheet, and the truth below."""
+def draw_sheet(axes: Axes, kept: Kept, rows: tuple[int, ...], columns: int = 3) -> None:
+    """Draw some rows of a run's sheet and the truth below them."""
     shares = {row: 5 * round(20 * kept.moments[row] / kept.moments[-1]) for row in rows}
     named = {f"{share}%": row_of(kept, row, columns) for row, share in shares.items()}
-    draw_rows(axes, {**named, "truth": row_of(kept, len(kept.moments), columns)}, side=40)
+    # 42 of 64 pixels per picture: eight such figures must fit into one notebook
+    draw_rows(axes, {**named, "truth": row_of(kept, len(kept.moments), columns)}, side=42)
 
 
 def row_of(kept: Kept, row: int, columns: int = 6) -> Image.Image:
-    """The first pictures in a row of a run's sheet; the row after the last moment is the truth."""
+    """Cut the first pictures out of a row of a run's sheet; the last row is the truth."""
     side = kept.picture.height // (len(kept.moments) + 1)
     return kept.picture.crop((0, row * side, columns * side, (row + 1) * side))
 
 
-def draw_rows(axes: Axes, rows: dict[str, Image.Image], side: int) -> None:
-    """Draw rows of square pictures, `side` pixels each, named on the left."""
+def draw_rows(
+    axes: Axes, rows: dict[str, Image.Image], side: int, interpolation: str = "nearest"
+) -> None:
+    """Draw rows of square pictures of `side` pixels, with their names on the left."""
     joined = np.concatenate([np.asarray(row) for row in rows.values()])
     height = len(joined) // len(rows)
-    axes.imshow(
-        Image.fromarray(joined).resize((side * joined.shape[1] // height, side * len(rows)))
-    )
+    size = (side * joined.shape[1] // height, side * len(rows))
+    axes.imshow(Image.fromarray(joined).resize(size), interpolation=interpolation)
     axes.set_yticks([(number + 0.5) * side for number in range(len(rows))], list(rows))
     axes.set_xticks([])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+# --- what the GAN adds ---
+
+COMPARED = ("l1", "warm", "gan")
+METRICS = {
+    "psnr_ab": "PSNR of ab (dB)",
+    "ciede2000": "CIEDE2000",
+    "colorfulness": "colorfulness",
+    "committed": "balloons decided",
+}
+
+
+def compare(results: dict) -> pd.DataFrame:
+    """Make a table of L1 alone, L1 then GAN, and the GAN alone: mean ± deviation over the seeds.
+
+    Args:
+        results: the content of scenes.json.
+    """
+    rows = {}
+    for recipe in COMPARED:
+        runs = [run for run in results["runs"] if run["recipe"] == recipe]
+        rows[recipe] = {title: spread([run[key] for run in runs]) for key, title in METRICS.items()}
+    real = {"colorfulness": f"{results['baselines']['gray']['colorfulness_real']:.2f}"}
+    rows["real"] = dict.fromkeys(METRICS.values(), "") | real
+    return pd.DataFrame(rows).T
+
+
+def draw_compared(count: int = 6) -> Figure:
+    """Draw test scenes as `COMPARED` color them, one row per recipe, and the truth below."""
+    rows = {}
+    for name in (*COMPARED, "real"):
+        file = name if name == "real" else f"{name}-0"  # seed 0
+        strip = Image.open(course_file(f"data/results/scenes/{file}.jpg")).convert("RGB")
+        rows[name] = strip.crop((0, 0, count * strip.height, strip.height))
+    return draw_large(rows)

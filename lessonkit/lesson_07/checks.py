@@ -1,4 +1,4 @@
-"""Checks of lesson 07: both halves, gradient norm, the diagnoses, the mended script."""
+"""Checks of lesson 07: both halves, gradient norm, the diagnoses, the bug hunt."""
 
 import copy
 from collections.abc import Callable
@@ -14,38 +14,39 @@ from lessonkit.lesson_07.case_files import LETTERS
 
 @check
 def shares_right(answer):
-    """Exercise 1: which share of the real and of the fake scores D gets right."""
+    """Exercise 1: D's accuracy on the real and on the fake half."""
     real = torch.tensor([2.0, 0.3, -1.0, 4.0])
     fake = torch.tensor([0.2, -1.0, -2.0, -3.0, -0.1])
     got = answer(real, fake)
     require(
         isinstance(got, tuple | list) and len(got) == 2,
-        "return two shares, for the real and for the fake: together they hide which half is lost",
+        "return two shares, one for real and one for fake: a mean would hide which half is wrong",
     )
     right_real, right_fake = (float(filled(share)) for share in got)
     require(
         abs(right_real - torch.sigmoid(real).mean()) > 1e-3,
-        "that is D's mean answer; count instead how often it is on the right side",
+        "that is D's mean answer; count instead how often it is on the correct side",
     )
     require(
         right_real != 0.5,
-        "you compare with 0.5, as for probabilities; these are logits, which are undecided at 0",
+        "you compare with 0.5, as for probabilities. At which value are logits undecided?",
     )
     require(
-        (right_real, right_fake) != (3.0, 4.0), "you count them; a share is the count by how many"
+        (right_real, right_fake) != (3.0, 4.0),
+        "you return counts; divide them by the number of scores",
     )
     require(
         abs(right_fake - 0.2) > 1e-6,
-        "a fake is judged rightly when D calls it fake: its logit is below 0",
+        "a fake counts as correct when D calls it fake: its logit is below 0",
     )
-    require_close(right_real, 0.75, f"of 2, 0.3, -1, 4 three are right; you get {right_real:g}")
-    require_close(right_fake, 0.8, f"of the five fakes four are right; you get {right_fake:g}")
-    return "two numbers, since a D that says “real” to everything is right half of the time."
+    require_close(right_real, 0.75, f"of 2, 0.3, -1 and 4, three are right; you get {right_real:g}")
+    require_close(right_fake, 0.8, f"four of the five fakes are right; you get {right_fake:g}")
+    return "you need both numbers: a D that always says “real” is right half of the time."
 
 
 @check
 def gradient_norm(answer):
-    """Exercise 2: the length of all of a network's gradients, as one vector."""
+    """Exercise 2: the length of all gradients of a network as one vector."""
     network = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(2, 1))
     for parameter, values in zip(network.parameters(), ([[3.0], [0.0]], [[0.0, -4.0]], [12.0])):
         parameter.grad = torch.tensor(values)
@@ -56,42 +57,42 @@ def gradient_norm(answer):
     except (AttributeError, TypeError) as error:
         if "NoneType" not in str(error):
             raise
-        raise Mistake("a parameter that has learned nothing yet has grad None: skip it") from error
+        raise Mistake("a parameter without a gradient has grad None: skip it") from error
     require(
         last.grad is not None and last.grad.item() == 12,
-        "you changed the gradients, and this is an instrument: it only looks. (clip_grad_norm_ "
-        "shortens them to the length that you allow)",
+        "you changed the gradients, but an instrument must only measure. (clip_grad_norm_ scales "
+        "them down to the length that you allow)",
     )
-    require(got != 169, "169 is the sum of the squares: the root is missing")
-    require(got != 19, "3 + 4 + 12 = 19: add the squares, then take the root, as with a diagonal")
-    require(got != 12, "12 is the length of the last gradient alone; take all together")
-    require(got != 11, "with signs, gradients cancel each other: add their squares")
-    require_close(got, 13.0, f"gradients 3, -4 and 12 have the length 13; you get {got:g}")
-    return "√(3² + 4² + 12²) = 13: how strongly a network is pushed, in one number."
+    require(got != 169, "169 is the sum of the squares: take the square root")
+    require(got != 19, "3 + 4 + 12 = 19: add the squares, then take the root, as for a diagonal")
+    require(got != 12, "12 is the length of the last gradient alone; combine all of them")
+    require(got != 11, "with their signs, gradients cancel each other: add their squares")
+    require_close(got, 13.0, f"the gradients 3, -4 and 12 have the length 13; you get {got:g}")
+    return "√(3² + 4² + 12²) = 13: one number for how strongly a network is pushed."
 
 
 HINTS = {  # where to look, not what is there
-    "healthy": "compare its shares, answers, gradients and distance with those of the other files: "
-    "which of them is out of order?",
-    "d_too_strong": "look at D's shares right, from the first row on, and at G's gradients",
-    "no_detach": "on which side of 1/2 do D's answers to fakes lie, and which half does it get "
-    "right? Which player profits from that?",
+    "healthy": "compare its accuracy, answers, gradients and distance with those of the other "
+    "cases: which of them is out of order?",
+    "d_too_strong": "look at D's accuracy from the first rows on, and at G's gradients",
+    "no_detach": "are D's answers to fakes above or below 1/2, and which half does it get right? "
+    "Which network profits from that?",
     "labels_swapped": "both losses fall to nearly 0. On which half is D right, and how can its "
     "loss be so small then?",
-    "no_reconstruction": "losses, shares and answers are like those of C. Compare G's gradients "
-    "with those of C, and the distance",
-    "learning_rate": "D ends right on both halves; a D that learns once in ten turns of G is late, "
-    "and right about few fakes. And look at the column leap: does anything settle?",
-    "batch_norm": "compare D's answers to the same kind of fakes in its own turn and in G's turn",
-    "mode_collapse": "which half is D seldom right about, nearly all the time? Then compare the "
-    "pictures of one row: how many palettes are there?",
+    "no_reconstruction": "losses, accuracy and answers look like those of C. Compare G's "
+    "gradients with C's, and the distance",
+    "learning_rate": "D ends right on both halves; a D that learns once in ten turns of G lags "
+    "behind and is right about few fakes. And look at the column leap: does anything settle?",
+    "batch_norm": "compare D's answers to fakes in its own turn and in G's turn",
+    "mode_collapse": "on which half is D nearly always wrong? Then compare the pictures in one "
+    "row: how many palettes do you see?",
 }
 
 
 @check
 def diagnosis(answer):
-    """Exercise 3: which fault each recorded run has."""
-    require(isinstance(answer, dict), f"give a dictionary; you give a {type(answer).__name__}")
+    """Exercise 3: the fault of each recorded run."""
+    require(isinstance(answer, dict), f"give a dictionary, not a {type(answer).__name__}")
     missing = [letter for letter in LETTERS if letter not in answer]
     require(not missing, f"no diagnosis for {', '.join(missing)}")
     still_open = [letter for letter in LETTERS if answer[letter] in (None, ...)]
@@ -100,10 +101,10 @@ def diagnosis(answer):
     given = {letter: str(filled(answer[letter])).strip().lower() for letter in LETTERS}
     for letter, name in given.items():
         known = ", ".join(HINTS)
-        require(name in HINTS, f"{letter}: no suspect is called {name!r}; there are {known}")
+        require(name in HINTS, f"{letter}: no suspect is called {name!r}; choose from {known}")
     names = list(given.values())
     twice = sorted({name for name in names if names.count(name) > 1})
-    require(not twice, f"{', '.join(twice)}: more than once; each of the eight is there once")
+    require(not twice, f"{', '.join(twice)}: more than once, but each of the eight occurs once")
     wrong = [letter for letter in LETTERS if given[letter] != LETTERS[letter]]
     if wrong:
         first = wrong[0]
@@ -111,14 +112,14 @@ def diagnosis(answer):
         raise Mistake(
             f"{count} of {len(LETTERS)} are right. Look again at {first}: {HINTS[LETTERS[first]]}"
         )
-    return "all eight. Now open the answers, and compare your reasons."
+    return "all eight. Now open the answers and compare your reasons."
 
 
-# --- the script ---
+# --- the bug hunt ---
 
 
-class TinyPainter(nn.Module):
-    """A generator of a few weights."""
+class TinyGenerator(nn.Module):
+    """A generator with a few weights."""
 
     def __init__(self):
         super().__init__()
@@ -129,8 +130,8 @@ class TinyPainter(nn.Module):
         return torch.tanh(self.layer(L))
 
 
-class TinyCritic(nn.Module):
-    """A discriminator of a few weights, with a batch norm, whose logits are shifted."""
+class TinyDiscriminator(nn.Module):
+    """A discriminator with a few weights, batch norm, and a constant added to its logits."""
 
     def __init__(self, shift: float = 0.0):
         super().__init__()
@@ -143,35 +144,37 @@ class TinyCritic(nn.Module):
 
 
 class Turn:
-    """One turn of a learner's function in a tiny game: what it did, and what it should have done.
+    """One turn of a learner's function in a tiny game: what it did and what it should have done.
 
     Args:
-        answer: takes both networks, the optimizer of the player whose turn it is, and the batch.
+        answer: takes both networks, the optimizer of the network whose turn it is, and the batch.
         role: "D" or "G", whose turn it is.
-        generator: G, with such gradients as earlier turns have left.
-        critic: D, likewise.
+        generator: G, with the gradients that earlier turns have left.
+        discriminator: D, likewise.
     """
 
-    def __init__(self, answer: Callable, role: str, generator: nn.Module, critic: nn.Module):
+    def __init__(self, answer: Callable, role: str, generator: nn.Module, discriminator: nn.Module):
         self.L, real_ab = torch.rand(3, 1, 4, 4), torch.rand(3, 2, 4, 4) - 0.5
-        self.player, self.held = (critic, generator) if role == "D" else (generator, critic)
-        logits = critic(self.L, real_ab), critic(self.L, generator(self.L))
+        self.player, self.held = (
+            (discriminator, generator) if role == "D" else (generator, discriminator)
+        )
+        logits = discriminator(self.L, real_ab), discriminator(self.L, generator(self.L))
         wanted = bce_discriminator(*logits) if role == "D" else bce_generator(logits[1])
         self.wanted, self.as_fake = wanted.item(), bce_generator(-logits[1]).item()
         self.gradients = torch.autograd.grad(wanted, list(self.player.parameters()))
-        self.together = loss_together(generator, critic, self.L, real_ab)
-        self.asleep = loss_asleep(role, generator, critic, self.L, real_ab)
+        self.together = loss_together(generator, discriminator, self.L, real_ab)
+        self.asleep = loss_asleep(role, generator, discriminator, self.L, real_ab)
         self.before, held_before = weights(self.player), weights(self.held)
         optimizer = torch.optim.SGD(self.player.parameters(), lr=0.1)
         batch = (self.L, real_ab) if role == "D" else (self.L,)
         try:
-            self.returned = answer(generator, critic, optimizer, *batch)
+            self.returned = answer(generator, discriminator, optimizer, *batch)
         except (ValueError, RuntimeError) as error:
             if "size" not in str(error):
                 raise
             raise Mistake(
-                "it stops on a short last batch of 3: make the labels as large as the logits, or "
-                "take a loss that needs none"
+                "it crashes on a short last batch of 3: make the labels as large as the logits, or "
+                "use a loss without labels"
             ) from error
         self.loss = float(torch.as_tensor(self.returned).detach().mean())
         self.after = weights(self.player)
@@ -182,38 +185,38 @@ class Turn:
         self.is_other_frozen = not all(p.requires_grad for p in self.held.parameters())
 
     def is_step(self, times: float = 1.0) -> bool:
-        """Whether the player took `times` the very step that colorlib's loss asks for."""
+        """Whether the network took `times` the step that colorlib's loss asks for."""
         wanted = [w - 0.1 * times * g for w, g in zip(self.before, self.gradients)]
         pairs = zip(self.after, wanted)
         return all(torch.allclose(now, then, atol=1e-5) for now, then in pairs)
 
     def require_no_graph(self) -> None:
-        """Refuse a loss that keeps its graph."""
+        """Require a loss without a graph."""
         require(
             not (isinstance(self.returned, torch.Tensor) and self.returned.requires_grad),
-            "the loss that you return still holds its graph, and who adds such losses up keeps "
-            "every step in memory: return loss.item()",
+            "the loss that you return still holds its graph. Adding up such losses keeps every "
+            "step in memory: return loss.item()",
         )
 
 
 @torch.no_grad()
-def loss_together(generator, critic, L, real_ab) -> float:
-    """D's loss where it judges real and fake in one batch."""
-    logits = critic(torch.cat([L, L]), torch.cat([real_ab, generator(L)]))
+def loss_together(generator, discriminator, L, real_ab) -> float:
+    """D's loss if real and fake go through it in one batch."""
+    logits = discriminator(torch.cat([L, L]), torch.cat([real_ab, generator(L)]))
     return bce_discriminator(*logits.chunk(2)).item()
 
 
 @torch.no_grad()
-def loss_asleep(role, generator, critic, L, real_ab) -> float:
-    """The loss of D or G, where D is in eval mode."""
-    critic.eval()
-    real, fake = critic(L, real_ab), critic(L, generator(L))
-    critic.train()
+def loss_asleep(role, generator, discriminator, L, real_ab) -> float:
+    """The loss of D or G if D is in eval mode."""
+    discriminator.eval()
+    real, fake = discriminator(L, real_ab), discriminator(L, generator(L))
+    discriminator.train()
     return (bce_discriminator(real, fake) if role == "D" else bce_generator(fake)).item()
 
 
 def two_turns(answer: Callable, role: str, shift: float = 0.0) -> tuple[Turn, Turn]:
-    """Two turns of one player. Between those of D, one of G leaves its gradients in D.
+    """Play two turns of one network. Between D's turns, a turn of G leaves gradients in D.
 
     Args:
         answer: see `Turn`.
@@ -221,11 +224,11 @@ def two_turns(answer: Callable, role: str, shift: float = 0.0) -> tuple[Turn, Tu
         shift: of D's logits.
     """
     torch.manual_seed(1)
-    generator, critic = TinyPainter(), TinyCritic(shift)
-    first = Turn(answer, role, generator, critic)
+    generator, discriminator = TinyGenerator(), TinyDiscriminator(shift)
+    first = Turn(answer, role, generator, discriminator)
     if role == "D":
-        bce_generator(critic(first.L, generator(first.L))).backward()
-    return first, Turn(answer, role, generator, critic)
+        bce_generator(discriminator(first.L, generator(first.L))).backward()
+    return first, Turn(answer, role, generator, discriminator)
 
 
 def weights(network: nn.Module) -> list[torch.Tensor]:
@@ -234,45 +237,45 @@ def weights(network: nn.Module) -> list[torch.Tensor]:
 
 
 STALE = (
-    "in its second turn it goes on from gradients that an earlier turn has left behind: clear them "
-    "first, zero_grad(), then backward(), then step()"
+    "the second turn adds to gradients that an earlier turn has left behind: clear them first with "
+    "zero_grad(), then backward(), then step()"
 )
 ASLEEP = (
-    "D is in eval mode and judges by running statistics, but in the other player's turn by those "
-    "of the batch. Keep the company the same, as case H teaches: leave D in training mode"
+    "D is in eval mode and uses running statistics here, but batch statistics in the other "
+    "network's turn. Keep both turns alike, as case H teaches: leave D in training mode"
 )
 FROZEN = (
-    "{} is left frozen and could not learn in the turn that follows: undo requires_grad_(False) at "
+    "{} is left frozen and couldn't learn in the turn that follows: undo requires_grad_(False) at "
     "the end"
 )
 
 
 @check
-def mended_d_turn(answer):
-    """Exercise 4: D's turn of the script."""
+def fixed_d_turn(answer):
+    """Exercise 4: D's turn."""
     turn, second = two_turns(answer, "D")
     require(
         not turn.has_pushed_the_other,
-        "G got a gradient from D's loss: cut it off with detach() or no_grad",
+        "G got a gradient from D's loss: use detach() or no_grad",
     )
-    require(not turn.has_moved_the_other, "G moved in D's turn: it is held")
+    require(not turn.has_moved_the_other, "G's weights changed in D's turn")
     require(not turn.is_other_frozen, FROZEN.format("G"))
-    require(turn.has_moved, "D did not move: loss.backward(), then optimizer_d.step()")
+    require(turn.has_moved, "D's weights did not change: loss.backward(), then optimizer_d.step()")
     require(
         abs(turn.loss - 2 * turn.wanted) > 1e-3,
-        "you return the sum of two terms, 2 log 2 for a D that cannot tell; G's loss has one term. "
+        "you return the sum of two terms, 2 log 2 for a D that can't tell; G's loss has one term. "
         "Halve it",
     )
     require(
         abs(turn.loss - turn.together) > 1e-4,
-        "D judges real and fake in one batch, and in G's turn the fakes alone: with batch norm "
-        "that is the fault of case H. Call it twice",
+        "real and fake go through D in one batch, but in G's turn the fakes are alone. With batch "
+        "norm that is the fault of case H: call D twice",
     )
     require(abs(turn.loss - turn.asleep) > 1e-4, ASLEEP)
     require_close(
         turn.loss,
         turn.wanted,
-        f"real with label 1 and fake with label 0 cost {turn.wanted:.4f} here; you return "
+        f"with label 1 for real and 0 for fake the loss is {turn.wanted:.4f} here; you return "
         f"{turn.loss:.4f}",
     )
     turn.require_no_graph()
@@ -280,72 +283,77 @@ def mended_d_turn(answer):
         not turn.is_step(times=2),
         "you return the mean but train on the sum: halve before backward()",
     )
-    require(turn.is_step(), "D takes another step than the loss that you return asks for")
+    require(turn.is_step(), "D's step is not the one that your loss asks for")
     sure, _ = two_turns(answer, "D", shift=200.0)
     require(
         sure.is_step(),
-        "a D that is sure and wrong, with a logit of 200 for a fake, gets no slope to learn from: "
-        "no sigmoid before the logarithm; take a loss on logits",
+        "with a logit of 200 for a fake, D is sure and wrong but gets no slope: use a loss on "
+        "logits, with no sigmoid before the logarithm",
     )
     require(second.is_step(), STALE)
-    return "any batch, no graph left behind, G untouched, and a D that is wrong can still learn."
+    return "it takes any batch, keeps no graph, leaves G alone, and a D that is wrong can learn."
 
 
 @check
-def mended_g_turn(answer):
-    """Exercise 4: G's turn of the script."""
+def fixed_g_turn(answer):
+    """Exercise 4: G's turn."""
     turn, second = two_turns(answer, "G")
-    require(not turn.has_moved_the_other, "D moved in G's turn: it is held")
+    require(not turn.has_moved_the_other, "D's weights changed in G's turn")
     require(
         turn.has_moved,
-        "G did not move. Are backward() and then step() called, and does the gradient pass through "
-        "D, without detach or no_grad?",
+        "G's weights did not change. Do you call backward() and then step(), and can the gradient "
+        "pass through D, without detach or no_grad?",
     )
     require(not turn.is_other_frozen, FROZEN.format("D"))
-    require(abs(turn.loss - turn.as_fake) > 1e-4, "you ask for label 0: so G learns to be caught")
+    require(abs(turn.loss - turn.as_fake) > 1e-4, "you use label 0, so G learns to be caught")
     require(abs(turn.loss - turn.asleep) > 1e-4, ASLEEP)
     require_close(
         turn.loss,
         turn.wanted,
-        f"the fakes with label 1 cost {turn.wanted:.4f} here; you return {turn.loss:.4f}",
+        f"with label 1 for the fakes the loss is {turn.wanted:.4f}; you return {turn.loss:.4f}",
     )
     turn.require_no_graph()
-    require(turn.is_step(), "G takes another step than the loss that you return asks for")
+    require(turn.is_step(), "G's step is not the one that your loss asks for")
     lost, _ = two_turns(answer, "G", shift=-200.0)
     require(
         lost.is_step(),
-        "where D is sure of the fakes, with logits of -200, G gets no slope to learn from: take a "
-        "loss on logits",
+        "where D is sure about the fakes, with logits of -200, G gets no slope to learn from: use "
+        "a loss on logits",
     )
     require(second.is_step(), STALE)
-    return "label 1, a gradient through D and none left over, D held: that is G's turn."
+    if turn.has_pushed_the_other:
+        return (
+            "label 1, and a gradient through D. D's weights stay, but this turn leaves gradients "
+            "in D, so D's turn has to begin with zero_grad()."
+        )
+    return "label 1, a gradient through D, D's weights stay, and no gradient is left in D."
 
 
-def painter_with_norm() -> nn.Module:
-    """A tiny generator that has running statistics."""
+def generator_with_norm() -> nn.Module:
+    """A tiny generator with batch norm, and so with running statistics."""
     return nn.Sequential(nn.Conv2d(1, 2, kernel_size=1), nn.BatchNorm2d(2), nn.Tanh())
 
 
 @check
-def mended_to_rgb(answer):
+def fixed_to_rgb(answer):
     """Exercise 5: the helper that changed its input."""
     L, ab = torch.rand(2, 1, 4, 4), torch.rand(2, 2, 4, 4) / 2
     kept = L.clone(), ab.clone()
     got = answer(L, ab)
     require(
         torch.equal(L, kept[0]) and torch.equal(ab, kept[1]),
-        "it changes what it is given: `x *= 2` writes into x, `2 * x` makes a new tensor",
+        "it changes its input: `x *= 2` writes into x, `2 * x` makes a new tensor",
     )
     require_close(
-        got, L_ab_to_rgb(*kept), "the colors are others: L times 100, ab times 110, then lab_to_rgb"
+        got, L_ab_to_rgb(*kept), "the colors differ: L times 100, ab times 110, then lab_to_rgb"
     )
-    return "called twice, it gives the same picture twice."
+    return "called twice, it returns the same picture twice."
 
 
 @check
-def mended_color(answer):
+def fixed_color(answer):
     """Exercise 5: coloring test pictures in the middle of training."""
-    generator = painter_with_norm()
+    generator = generator_with_norm()
     L = torch.rand(4, 1, 4, 4)
     with torch.no_grad():
         as_used = copy.deepcopy(generator).eval()(L)
@@ -353,93 +361,72 @@ def mended_color(answer):
     got = answer(generator, L)
     require(
         all(torch.equal(value, before[name]) for name, value in generator.state_dict().items()),
-        "coloring changed G: in training mode batch norm learns from all it sees; eval() first",
+        "coloring changed G: in training mode batch norm updates its statistics; eval() first",
     )
     require_close(
         got.detach(),
         as_used,
-        "these are the colors of training mode, which depend on the other pictures of the batch: "
-        "eval() first",
+        "these are the colors of training mode, which depend on the rest of the batch: call eval() "
+        "first",
     )
     require(
-        not got.requires_grad, "a graph is kept for the colors, and nobody learns here: no_grad"
+        not got.requires_grad, "the colors keep a graph, but nothing is trained here: use no_grad"
     )
     require(
         generator.training,
-        "G is left in eval mode, and goes on training with batch norm asleep: train() at the end",
+        "G stays in eval mode and would train on with frozen statistics: call train() at the end",
     )
-    return "eval() to look, train() to go on; neither is a comment."
-
-
-@check
-def mended_split(answer):
-    """Exercise 5: photos to train on, and others to test on."""
-    names = [f"{number:03}.jpg" for number in reversed(range(60))]
-    given = list(names)
-    first, again = ([list(filled(part)) for part in answer(given)] for _ in range(2))
-    train, test = first
-    both = set(train) & set(test)
-    require(
-        not both,
-        f"{len(both)} photos are in both, such as {sorted(both)[:1]}: that tests the memory",
-    )
-    require(sorted(train + test) == sorted(names), "every photo belongs to one of the two, once")
-    require(
-        (len(train), len(test)) == (50, 10),
-        "five parts to train on, one to test on: of 60 photos 50 and 10; yours are "
-        f"{len(train)} and {len(test)}",
-    )
-    require(given == names, "it changes the list that it is given: shuffle a copy")
-    require(
-        first == again,
-        "called twice, it splits in two ways: after a restart photos to test on would be trained "
-        "on. Do not shuffle, or with a seed of its own",
-    )
-    return "no photo is in both, so the test asks for more than memory."
+    return "eval() before coloring, train() after it."
 
 
 LOST = {
-    "optimizer": ("Adam would forget its directions, and jump", "each under its own name"),
-    "player": (
+    "optimizer": ("Adam would lose its running averages and jump", "each under its own name"),
+    "network": (
         "a fresh one would start from nothing against a trained opponent",
-        "which has batch norm's running statistics, too",
+        "which includes batch norm's running statistics",
     ),
 }
 
 
 @check
-def mended_checkpoint(answer):
-    """Exercise 5: what must be saved to go on as if nothing had happened."""
+def fixed_checkpoint(answer):
+    """Exercise 5: everything that training needs to resume."""
     parts, fresh = a_start(), a_start()
-    for player, memory in (("generator", "optimizer_g"), ("critic", "optimizer_d")):
+    for player, memory in (("generator", "optimizer_g"), ("discriminator", "optimizer_d")):
         for parameter in parts[player].parameters():
             parameter.grad = torch.ones_like(parameter)
         parts[memory].step()
-    parts["generator"](torch.rand(2, 1, 4, 4))  # so that batch norm has seen something
+    parts["generator"](torch.rand(2, 1, 4, 4))  # so that batch norm has statistics
     state = answer(*parts.values(), step=7)
-    require(isinstance(state, dict), f"return a dictionary; you return a {type(state).__name__}")
+    require(isinstance(state, dict), f"return a dictionary, not a {type(state).__name__}")
     for name, part in parts.items():
-        lost, hint = LOST["optimizer" if name.startswith("optimizer") else "player"]
+        lost, hint = LOST["optimizer" if name.startswith("optimizer") else "network"]
         require(name in state, f"{name} is not saved: {lost}")
         require(
             comes_back(part, fresh[name], state[name]),
-            f"a fresh {name} that loads what you saved is another: save its state_dict(), {hint}",
+            f"a fresh {name} that loads what you saved differs: save its state_dict(), {hint}",
         )
-    require(state.get("step") == 7, "the step is not saved: schedule and history would start over")
-    return "both players, both memories, and the place in the schedule."
+    require(
+        state.get("step") == 7,
+        "the step is not saved: the schedule and the history would start over",
+    )
+    return "both networks, both optimizers, and the step."
 
 
 def a_start() -> dict[str, nn.Module | torch.optim.Optimizer]:
-    """Both players with their optimizers, as a checkpoint names them."""
-    generator, critic = painter_with_norm(), TinyCritic()
-    optimizers = [torch.optim.Adam(network.parameters()) for network in (generator, critic)]
+    """Both networks with their optimizers, by their names in a checkpoint."""
+    generator, discriminator = generator_with_norm(), TinyDiscriminator()
+    optimizers = [torch.optim.Adam(network.parameters()) for network in (generator, discriminator)]
     return dict(
-        zip(("generator", "critic", "optimizer_g", "optimizer_d"), (generator, critic, *optimizers))
+        zip(
+            ("generator", "discriminator", "optimizer_g", "optimizer_d"),
+            (generator, discriminator, *optimizers),
+        )
     )
 
 
 def comes_back(part, fresh, saved) -> bool:
-    """Whether a fresh one that loads what was saved has the state of the old one."""
+    """Whether loading what was saved gives a fresh part the state of the old one."""
     try:
         fresh.load_state_dict(saved)
         torch.testing.assert_close(fresh.state_dict(), part.state_dict())

@@ -1,15 +1,10 @@
-"""Recorded runs: one that is healthy, and seven with one fault each, for lesson 07 to diagnose.
+"""The runs that lesson 07 diagnoses: one healthy, the others with one fault each.
 
-    python -m lessonkit.lesson_07.recordings
-
-plays the runs that are not there yet and writes `data/results/curves/NAME.json` (what was measured)
-and `NAME.jpg` (the same test pictures at five moments, the truth below). All runs are one loop,
-`play`, on the same pictures, from the same first weights, for a fixed number of steps: on one
-machine they repeat to the bit. Faults are played here, and only here; the steps to learn from are
-those of `colorlib.steps`.
+All runs share one loop, `play`, the same pictures, the same initial weights and a fixed number of
+steps, so on one machine they repeat to the bit. `python -m tools.recordings` records them in
+`data/results/curves`. The faults exist only here; for correct steps see `colorlib.steps`.
 """
 
-import copy
 from dataclasses import dataclass
 from statistics import mean
 from typing import NamedTuple
@@ -26,32 +21,31 @@ from colorlib.metrics import colorfulness
 from colorlib.photos import TEST_SCENES_SEED
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS, Scenes, render_scenes
 
-EVERY = 10  # steps make a row
-MOMENTS = (0.05, 0.15, 0.4, 0.7, 1.0)  # shares of the run after which the pictures are kept
+EVERY = 10  # steps per row
+MOMENTS = (0.05, 0.15, 0.4, 0.7, 1.0)  # when pictures are kept, as shares of the run
 
 
 @dataclass(frozen=True)
 class Case:
-    """One run: the defaults are the healthy one, and a case names what it does differently."""
+    """One run. The defaults are the healthy run; a case overrides what it does differently."""
 
     changed: str  # in words
     learning_rate_d: float = 2e-4  # Adam's step
     learning_rate_g: float = 1e-3
     lambda_l1: float = 2.0  # weight of the distance to the true colors in G's loss; 0: none
-    d_turns: int = 1  # D's turns in a step
-    g_turns: int = 1  # G's turns in a step
-    rounds: float = 1.0  # this share of the steps, where a step holds more turns
-    is_detached: bool = True  # whether D's loss is cut off from G
-    is_at_once: bool = False  # whether one backward pass serves both, with nobody held
-    is_swapped: bool = False  # whether D is taught real 0, fake 1
-    is_together: bool = False  # whether D judges real and fake in one batch, with one batch norm
+    d_turns: int = 1  # D's turns per step
+    g_turns: int = 1  # G's turns per step
+    rounds: float = 1.0  # share of the steps to play, for runs with more turns per step
+    is_detached: bool = True  # whether the fakes are detached in D's turn
+    is_at_once: bool = False  # whether both losses share one backward pass
+    is_swapped: bool = False  # whether D is trained with real 0, fake 1
+    is_together: bool = False  # whether real and fake go through D in one batch
 
 
 CASES = {
     "healthy": Case("nothing"),
     "d_too_strong": Case("D learns five times a step, at 10 times the rate", 2e-3, d_turns=5),
     "no_detach": Case("one backward pass of both losses, nothing detached", is_at_once=True),
-    "no_detach_in_turns": Case("D's loss flows back into G, in turns", is_detached=False),
     "labels_swapped": Case("D is taught real 0, fake 1; G still asks for 1", is_swapped=True),
     "no_reconstruction": Case("no distance to the true colors in G's loss", lambda_l1=0.0),
     "learning_rate": Case("both learning rates 30 times as high", 6e-3, 3e-2),
@@ -66,7 +60,7 @@ CASES = {
 
 
 class Data(NamedTuple):
-    """What every run learns from and is measured on."""
+    """The training and test data of every run."""
 
     L: Tensor
     real_ab: Tensor
@@ -74,11 +68,11 @@ class Data(NamedTuple):
     test_L: Tensor
     test_ab: Tensor
     shown: Tensor
-    """Numbers of the test pictures that are drawn: the first six with a balloon."""
+    """Indices of the test pictures to draw: the first six with a balloon."""
 
 
 class Game:
-    """Both players with their optimizers, and the batches they are given."""
+    """Both networks with their optimizers and their batches."""
 
     def __init__(self, case: Case, data: Data, batch: int = 8, width: int = 16):
         self.case, self.data, self.batch = case, data, batch
@@ -96,7 +90,7 @@ class Game:
 
 
 def play(game: Game) -> dict[str, float]:
-    """One step: D's turns, then G's. Returns what the last turn of either showed."""
+    """One step: D's turns, then G's. Returns the measurements of the last turn of each."""
     if game.case.is_at_once:
         return both_at_once(game)
     for _ in range(game.case.d_turns):
@@ -107,7 +101,7 @@ def play(game: Game) -> dict[str, float]:
 
 
 def d_turn(game: Game) -> dict[str, float]:
-    """Hold G, train D once."""
+    """Train D once; G stays as it is."""
     L, real_ab = game.draw()
     fake_ab = game.generator(L)
     if game.case.is_detached:
@@ -120,7 +114,7 @@ def d_turn(game: Game) -> dict[str, float]:
 
 
 def g_turn(game: Game) -> dict[str, float]:
-    """Hold D, train G once. D's gradients are left to its own turn, which clears them first."""
+    """Train G once. D keeps gradients from this turn, but its own turn clears them first."""
     L, real_ab = game.draw()
     loss, seen = g_loss(game, L, real_ab, game.generator(L))
     loss.backward()
@@ -131,7 +125,7 @@ def g_turn(game: Game) -> dict[str, float]:
 
 
 def both_at_once(game: Game) -> dict[str, float]:
-    """A fault: one backward pass of both losses. Nothing is detached, and nobody is held."""
+    """A fault: one backward pass of both losses, with nothing detached or frozen."""
     L, real_ab = game.draw()
     fake_ab = game.generator(L)
     of_d, seen_d = d_loss(game, L, real_ab, fake_ab)
@@ -148,7 +142,7 @@ def both_at_once(game: Game) -> dict[str, float]:
 def d_loss(
     game: Game, L: Tensor, real_ab: Tensor, fake_ab: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
-    """D's loss, and what it answers: but for the case's fault, real is to be 1 and fake 0."""
+    """D's loss and answers. Unless the case says otherwise, real should get 1 and fake 0."""
     if game.case.is_together:
         logits = game.discriminator(torch.cat([L, L]), torch.cat([real_ab, fake_ab]))
         real, fake = logits.chunk(2)
@@ -167,7 +161,7 @@ def d_loss(
 def g_loss(
     game: Game, L: Tensor, real_ab: Tensor, fake_ab: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
-    """G's loss: D is to say 1, and the colors are to be near the real ones."""
+    """G's loss: D should answer 1, and the colors should be close to the real ones."""
     logits = game.discriminator(L, fake_ab)
     loss, distance = bce_generator(logits), functional.l1_loss(fake_ab, real_ab)
     seen = {"loss_g": loss.item(), "d_fake_in_g_turn": torch.sigmoid(logits).mean().item()}
@@ -180,25 +174,25 @@ def gradient_norm(network: nn.Module) -> float:
     return torch.cat(gradients).norm().item()
 
 
-# --- what is measured on test pictures ---
+# --- measurements on test pictures ---
 
 
 @torch.no_grad()
 def paint(game: Game) -> Tensor:
-    """G's colors for the test pictures, (N, 2, H, W), in eval mode."""
+    """Color the test pictures in eval mode: ab, (N, 2, H, W)."""
     ab = game.generator.eval()(game.data.test_L)
     game.generator.train()
     return ab
 
 
 def measure(ab: Tensor, data: Data) -> dict[str, float]:
-    """Measure colors, predicted or real, of the test pictures.
+    """Measure predicted or real colors of the test pictures.
 
     Returns:
         distance: mean distance from the true color in the ab plane, CIE units.
         colorfulness: mean over the pictures, as in `colorlib.metrics`.
-        spread: how far apart the pictures' mean colors are: their deviation, CIE units.
-        red: share of the balloons that are nearer to the red paint than to the blue one, 0..1.
+        spread: standard deviation of the pictures' mean colors, CIE units.
+        red: share of the balloons that are closer to the red paint than to the blue one, 0..1.
     """
     is_balloon = (data.test.labels == LABELS.index("balloon"))[:, None]
     paints = torch.tensor([BALLOON_RED_AB, BALLOON_BLUE_AB]) / AB_SCALE
@@ -212,31 +206,17 @@ def measure(ab: Tensor, data: Data) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
-def right_in_mixed_company(game: Game, ab: Tensor) -> float:
-    """D's share of right answers where every batch is half real, half fake, of test pictures.
-
-    A batch norm makes a score depend on the company; this is the company of `d_turn` where
-    `is_together` holds, and a foreign one where it does not. The game is left as it was.
-    """
-    critic = copy.deepcopy(game.discriminator)  # its running statistics are its own
-    L, real_ab = game.data.test_L[:16], game.data.test_ab[:16]
-    half = len(L) // 2  # no picture is shown twice
-    logits = critic(L, torch.cat([real_ab[:half], ab[half : len(L)]]))
-    return ((logits[:half] > 0).float().mean() + (logits[half:] < 0).float().mean()).item() / 2
-
-
 # --- a run ---
 
 
 class Recording(NamedTuple):
-    """What is kept of a run."""
+    """The record of a run."""
 
     columns: dict[str, list[float]]
     moments: list[int]
-    """The steps after which the shown pictures were painted."""
+    """The steps after which the pictures were colored."""
     pictures: list[Tensor]
-    """G's colors for them, (6, 2, H, W) each."""
+    """G's colors for the shown pictures, (6, 2, H, W) each."""
 
 
 def record(
@@ -245,10 +225,10 @@ def record(
     """Play a run and measure it.
 
     Args:
-        case: what is played.
+        case: the run's settings.
         data: from `make_data`.
-        steps: how many, before the case's `rounds`.
-        every: so many steps make a row: turns are averaged, test pictures measured at its end.
+        steps: number of steps, before `rounds` shortens it.
+        every: steps per row. Turns are averaged; test pictures are measured at the row's end.
         seed: of weights and batches.
     """
     steps = round(steps * case.rounds)
@@ -263,8 +243,7 @@ def record(
             if step % every == 0:
                 ab = paint(game)
                 means = {name: mean(turn[name] for turn in turns) for name in turns[0]}
-                company = {"right_mixed": right_in_mixed_company(game, ab)}
-                rows.append({"step": step, **means, **company, **measure(ab, data)})
+                rows.append({"step": step, **means, **measure(ab, data)})
                 turns = []
             if step in moments:
                 pictures.append(paint(game)[data.shown])
@@ -273,12 +252,12 @@ def record(
 
 
 def short(number: float) -> float:
-    """A number of five digits: more would only fill the file. A whole one stays whole."""
+    """Round to five significant digits, which keeps the file small. Integers stay as they are."""
     return number if isinstance(number, int) else float(f"{number:.5g}")
 
 
 def make_data(count: int = 1000, size: int = 64, test_count: int = 32) -> Data:
-    """Render the scenes to learn from and those to measure on."""
+    """Render the training and test scenes."""
     L, real_ab = rgb_to_L_ab(render_scenes(count, size, seed=0).rgb)
     test = render_scenes(test_count, size, seed=TEST_SCENES_SEED)
     has_balloon = (test.labels == LABELS.index("balloon")).flatten(1).any(dim=1)

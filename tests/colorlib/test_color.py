@@ -1,7 +1,5 @@
 """colorlib.color against scikit-image in float64, colorsys, PIL and published values."""
 
-import colorsys
-
 import numpy as np
 import pytest
 import skimage.color
@@ -17,14 +15,13 @@ PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 FROM_RGB = (
     color.rgb_to_lab,
     color.rgb_to_yuv,
-    color.rgb_to_hsv,
     color.rgb_to_L_ab,
     color.gray_from_lightness,
     color.gray_from_luma,
     color.to_black_and_white,
 )
-FROM_FLOATS = (color.lab_to_rgb, color.yuv_to_rgb, color.lab_to_L_ab, color.in_gamut)
-DIFFERENTIABLE = (*FROM_RGB[:-1], *FROM_FLOATS[:-1])
+FROM_FLOATS = (color.lab_to_rgb, color.yuv_to_rgb, color.lab_to_L_ab)
+DIFFERENTIABLE = (*FROM_RGB[:-1], *FROM_FLOATS)
 CASES = [
     *((convert, dtype) for convert in FROM_RGB for dtype in color.BYTES_AND_FLOATS),
     *((convert, dtype) for convert in FROM_FLOATS for dtype in color.FLOATS),
@@ -83,19 +80,16 @@ def test_rgb_agrees_with_skimage(picture, dtype):
     assert_close(rgb.double(), to_tensor(picture / 255), atol=1e-5, rtol=0)
 
 
-def test_yuv_and_hsv_agree_with_skimage(picture):
+def test_yuv_agrees_with_skimage(picture):
     rgb = to_tensor(picture / 255)
     assert_close(
         color.rgb_to_yuv(rgb), to_tensor(skimage.color.rgb2yuv(picture)), atol=1e-6, rtol=0
-    )
-    assert_close(
-        color.rgb_to_hsv(rgb), to_tensor(skimage.color.rgb2hsv(picture)), atol=1e-9, rtol=0
     )
 
 
 def test_bytes_give_what_floats_give(picture):
     as_bytes, as_floats = to_tensor(picture), to_tensor(picture).float() / 255
-    for convert in (color.rgb_to_lab, color.rgb_to_yuv, color.rgb_to_hsv, color.gray_from_luma):
+    for convert in (color.rgb_to_lab, color.rgb_to_yuv, color.gray_from_luma):
         assert_close(convert(as_bytes), convert(as_floats), atol=1e-4, rtol=0)
 
 
@@ -121,7 +115,6 @@ def test_grays_have_no_chroma():
     grays = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
     assert color.rgb_to_lab(grays)[1:].abs().max() <= 0.01
     assert color.rgb_to_yuv(grays)[1:].abs().max() <= 1e-6
-    assert color.rgb_to_hsv(grays)[:2].abs().max() == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -141,8 +134,9 @@ def test_lab_survives_the_round_trip_in_and_out_of_gamut():
 
 def test_lab_survives_the_round_trip_in_float32():
     lab = random_lab(torch.float32)
-    error = (color.rgb_to_lab(color.lab_to_rgb(lab, clip=False)) - lab).abs().amax(0)
-    assert error[color.in_gamut(lab, tolerance=0.1)[0]].max() <= 1e-4
+    rgb = color.lab_to_rgb(lab, clip=False)
+    error = (color.rgb_to_lab(rgb) - lab).abs().amax(0)
+    assert error[((rgb >= -0.1) & (rgb <= 1.1)).all(0)].max() <= 1e-4
     # One rounding of float32 RGB alone costs 1e-4 where red is -7, which no eye can see.
     assert (error <= 1e-4).float().mean() >= 0.999
     assert error.max() <= 5e-4
@@ -155,14 +149,6 @@ def test_clipping_cuts_to_what_a_screen_can_show():
     assert_close(clipped, free.clamp(0, 1), atol=0, rtol=0)
     yuv = random_picture(3, 9, 9, low=-1, high=1)
     assert_close(color.yuv_to_rgb(yuv, clip=True), color.yuv_to_rgb(yuv).clamp(0, 1))
-
-
-def test_in_gamut_is_true_for_photos_and_false_beyond_the_screen(picture):
-    inside = color.in_gamut(color.rgb_to_lab(to_tensor(picture)))
-    assert inside.dtype == torch.bool and inside.shape == (1, *picture.shape[:2]) and inside.all()
-    assert not color.in_gamut(
-        pixels((50.0, 100, -100), (101, 0, 0), (-1, 0, 0), (90, 0, -60))
-    ).any()
 
 
 def test_the_scale_of_the_networks():
@@ -225,16 +211,6 @@ def test_a_blank_page_stays_white_and_a_black_one_black():
     pages = torch.tensor([255, 0], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 1, 8, 8)
     white, black = color.to_black_and_white(pages)
     assert white.all() and not black.any()
-
-
-def test_hsv_agrees_with_colorsys():
-    rgb = random_picture(3, 1, 50, dtype=torch.float64)
-    expected = [colorsys.rgb_to_hsv(*pixel) for pixel in rgb[:, 0].T.tolist()]
-    assert_close(color.rgb_to_hsv(rgb), pixels(*expected, dtype=torch.float64))
-
-
-def test_hue_stays_below_one():
-    assert color.rgb_to_hsv(pixels((1.0, 0, 1e-9)))[0].item() == 0  # -1e-9 % 1 is 1 in float32
 
 
 @pytest.mark.parametrize("convert", FROM_RGB + FROM_FLOATS)

@@ -22,7 +22,7 @@ def gamma_step(stored):
     return torch.where(stored > 0.04045, power, stored / 12.92)
 
 
-def swap_chroma(light_from, color_from):
+def swap_color(light_from, color_from):
     L, _ = rgb_to_L_ab(light_from)
     _, ab = rgb_to_L_ab(color_from)
     return L_ab_to_rgb(L, ab)
@@ -34,7 +34,7 @@ RIGHT = {
     "to_batch": to_batch,
     "to_yuv": to_yuv,
     "gamma_step": gamma_step,
-    "swap_chroma": swap_chroma,
+    "swap_color": swap_color,
     "choose_space": SPACES,
 }
 
@@ -74,7 +74,7 @@ def gamma_in_place(stored):
 
 
 def swap_in_place(light_from, color_from):
-    swapped = swap_chroma(light_from, color_from)
+    swapped = swap_color(light_from, color_from)
     light_from *= 0
     return swapped
 
@@ -92,7 +92,11 @@ WRONG = {
         (lambda photo: photo.transpose(2, 0, 1)[None] / 255, "return a tensor"),
         (lambda photo: torch.tensor(photo).permute(2, 0, 1) / 255, "[None]"),
         (lambda photo: torch.tensor(photo)[None] / 255, "still the last"),
-        (lambda photo: torch.tensor(photo).permute(2, 1, 0)[None] / 255, "on its side"),
+        (
+            lambda photo: torch.tensor(photo).permute(2, 1, 0)[None] / 255,
+            "permute(2, 1, 0) reverse",
+        ),
+        (lambda photo: torch.tensor(photo.T)[None] / 255, ".T and permute"),
         (lambda photo: torch.tensor(photo).permute(2, 0, 1)[None], "still torch.uint8"),
         (lambda photo: torch.tensor(photo).permute(2, 0, 1)[None].float(), "divide by 255"),
         (lambda photo: to_batch(photo) / 255, "twice"),
@@ -104,7 +108,7 @@ WRONG = {
         (lambda rgb: to_yuv(rgb)[:, 0], "torch.stack"),
         (mean_as_luma, "plain mean"),
         (lambda rgb: to_yuv(rgb.flip(1)), "Y is not"),
-        (lambda rgb: to_yuv(rgb)[:, [0, 2, 1]], "exchanged"),
+        (lambda rgb: to_yuv(rgb)[:, [0, 2, 1]], "swapped"),
         (lambda rgb: to_yuv(rgb) * torch.tensor([1, -1, -1]).view(3, 1, 1), "a sign"),
         (unscaled, "0.492111 for U"),
         (yuv_in_place, "changes the tensor"),
@@ -122,10 +126,10 @@ WRONG = {
         (if_on_a_tensor, "ambiguous"),
         (gamma_in_place, "right numbers, but your function changes its input"),
     ],
-    "swap_chroma": [
+    "swap_color": [
         (lambda first, second: first, "take ab from the second"),
         (lambda first, second: second, "take L from the first"),
-        (lambda first, second: swap_chroma(second, first), "other way around"),
+        (lambda first, second: swap_color(second, first), "other way around"),
         (without_return_to_rgb, "go back"),
         (swap_in_yuv, "in YUV"),
         (swap_in_place, "changes the tensor"),
@@ -137,7 +141,7 @@ WRONG = {
     "choose_space": [
         (SPACES | {"leaves": "RGB"}, "which space has hue"),
         (SPACES | {"television": "Lab"}, "add and subtract"),
-        (SPACES | {"screen": "YUV"}, "three lamps"),
+        (SPACES | {"screen": "YUV"}, "lights up"),
         (SPACES | {"judge": "HSV"}, "distance"),
         (SPACES | {"judge": "CMYK"}, "none of"),
         (SPACES | {"judge": ...}, "still open: judge"),

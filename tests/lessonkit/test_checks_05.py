@@ -22,6 +22,13 @@ def without_minus_one(layers):
     return field
 
 
+def from_zero(layers):
+    field = 0
+    for kernel, stride in reversed(layers):
+        field = (field - 1) * stride + kernel
+    return field
+
+
 def forward(layers):
     field = 1
     for kernel, stride in layers:
@@ -72,6 +79,21 @@ def without_norm(channels):
         nn.LeakyReLU(0.2),
         nn.Conv2d(2 * channels, 1, 4, padding=1),
     )
+
+
+def with_norm_of(width):
+    def answer(channels):
+        layers = head(channels)
+        layers[1] = nn.BatchNorm2d(width(channels))
+        return layers
+
+    return answer
+
+
+def not_doubled(channels):
+    layers = head(channels)
+    layers[3] = nn.Conv2d(channels, 1, 4, padding=1)
+    return layers
 
 
 def with_relu(channels):
@@ -165,6 +187,7 @@ RIGHT = {
 WRONG = {
     "pixels_seen": [
         (without_minus_one, "f - 1 strides"),
+        (from_zero, "Start with the one score"),
         (forward, "the last layer comes first"),
         (without_strides, "the order of the strides matters"),
         (lambda layers: sum(kernel for kernel, _ in layers), "windows overlap"),
@@ -176,21 +199,24 @@ WRONG = {
         (lambda channels: head(channels, [nn.Flatten()]), "no flattening, no pooling"),
         (lambda channels: head(channels, [nn.BatchNorm2d(1)]), "only between the two"),
         (lambda channels: head(channels, stride=2), "stride 1"),
-        (lambda channels: head(channels, padding=0), "come 6×6 scores"),
-        (lambda channels: head(channels, bias=False), "with bias"),
+        (lambda channels: head(channels, padding=0), "give 6×6 scores"),
+        (lambda channels: head(channels, bias=False), "with a bias"),
         (small_kernel, "as large as the features"),
-        (narrow, "twice the channels"),
+        (narrow, "0.weight has the shape (8, 8, 4, 4)"),
+        (with_norm_of(lambda channels: channels), "batch norm needs as many channels"),
+        (with_norm_of(lambda channels: 16), "features of 4 channels"),
+        (not_doubled, "another number of channels"),
         (without_norm, "no batch norm"),
-        (with_relu, "LeakyReLU"),
+        (with_relu, "activation"),
         (two_channels, "you return 2 channels"),
         (lambda channels: [nn.Conv2d(channels, 1, 4)], "return one nn.Sequential"),
     ],
     "logit_slope": [
-        (lambda logits, label: label - torch.sigmoid(logits), "you get 0.5"),
-        (lambda logits, label: torch.sigmoid(logits) - 1, "the label must enter"),
-        (slope_of_sigmoid, "you get 0.25"),
+        (lambda logits, label: label - torch.sigmoid(logits), "you get +0.5"),
+        (lambda logits, label: torch.sigmoid(logits) - 1, "label 0 the slope of the loss is +0.5"),
+        (slope_of_sigmoid, "you get +0.25"),
         (sign_only, "not from -100 to 100"),
-        (overflowing, "torch.sigmoid"),
+        (overflowing, "overflows a float32"),
     ],
     "leak": [
         (without_abs, "take the absolute value"),
@@ -220,6 +246,17 @@ def reversing(layers):
 def test_an_answer_that_turns_its_list_around_spoils_nothing():
     for answer in (reversing, pixels_seen):
         assert checks.pixels_seen.judge(answer).kind == "right"
+
+
+def test_no_hint_gives_the_answer_away():
+    """The answers: twice the channels for every layer of the head, sigmoid minus the label."""
+    for check, answers in (
+        (checks.patch_head, WRONG["patch_head"]),
+        (checks.logit_slope, WRONG["logit_slope"]),
+    ):
+        for answer, _ in answers:
+            message = check.judge(answer).message
+            assert not any(word in message for word in ("twice", "LeakyReLU", "sigmoid(", "minus"))
 
 
 @pytest.mark.parametrize("check, answer, words", cases(checks, RIGHT, WRONG))

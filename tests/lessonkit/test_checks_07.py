@@ -1,7 +1,5 @@
 """The checks of lesson 07 accept the solutions and name the usual mistakes."""
 
-import random
-
 import pytest
 import torch
 from check_cases import cases, judge
@@ -40,11 +38,11 @@ def swapped(one, other):
     return LETTERS | {one: LETTERS[other], other: LETTERS[one]}
 
 
-def mended_d_turn(generator, critic, optimizer_d, L, real_ab):
+def fixed_d_turn(generator, discriminator, optimizer_d, L, real_ab):
     optimizer_d.zero_grad()
     fake_ab = generator(L).detach()
-    loss_real = functional.softplus(-critic(L, real_ab)).mean()
-    loss_fake = functional.softplus(critic(L, fake_ab)).mean()
+    loss_real = functional.softplus(-discriminator(L, real_ab)).mean()
+    loss_fake = functional.softplus(discriminator(L, fake_ab)).mean()
     loss = (loss_real + loss_fake) / 2
     loss.backward()
     optimizer_d.step()
@@ -56,13 +54,13 @@ def d_turn(
 ):
     """D's turn with mistakes."""
 
-    def turn(generator, critic, optimizer_d, L, real_ab):
+    def turn(generator, discriminator, optimizer_d, L, real_ab):
         if is_cleared:
             optimizer_d.zero_grad()
         fake_ab = generator(L)
         if is_detached:
             fake_ab = fake_ab.detach()
-        real, fake = critic(L, real_ab), critic(L, fake_ab)
+        real, fake = discriminator(L, real_ab), discriminator(L, fake_ab)
         if has_sigmoid:
             size = real.shape if count is None else (count, *real.shape[1:])
             loss = functional.binary_cross_entropy(torch.sigmoid(real), torch.ones(size))
@@ -79,19 +77,19 @@ def d_turn(
     return turn
 
 
-def d_turn_on_the_sum(generator, critic, optimizer_d, L, real_ab):
+def d_turn_on_the_sum(generator, discriminator, optimizer_d, L, real_ab):
     optimizer_d.zero_grad()
-    loss = functional.softplus(-critic(L, real_ab)).mean()
-    loss = loss + functional.softplus(critic(L, generator(L).detach())).mean()
+    loss = functional.softplus(-discriminator(L, real_ab)).mean()
+    loss = loss + functional.softplus(discriminator(L, generator(L).detach())).mean()
     loss.backward()
     optimizer_d.step()
     return loss.item() / 2
 
 
-def d_turn_together(generator, critic, optimizer_d, L, real_ab):
+def d_turn_together(generator, discriminator, optimizer_d, L, real_ab):
     optimizer_d.zero_grad()
     fake_ab = generator(L).detach()
-    real, fake = critic(torch.cat([L, L]), torch.cat([real_ab, fake_ab])).chunk(2)
+    real, fake = discriminator(torch.cat([L, L]), torch.cat([real_ab, fake_ab])).chunk(2)
     loss = (functional.softplus(-real).mean() + functional.softplus(fake).mean()) / 2
     loss.backward()
     optimizer_d.step()
@@ -100,15 +98,15 @@ def d_turn_together(generator, critic, optimizer_d, L, real_ab):
 
 def d_turn_that_freezes_g(generator, *rest):
     generator.requires_grad_(False)
-    return mended_d_turn(generator, *rest)
+    return fixed_d_turn(generator, *rest)
 
 
 def d_turn_cleared(order):
     """D's turn with zero_grad in other places: "b" is backward, "s" is step, "z" is zero_grad."""
 
-    def turn(generator, critic, optimizer_d, L, real_ab):
-        loss_real = functional.softplus(-critic(L, real_ab)).mean()
-        loss = (loss_real + functional.softplus(critic(L, generator(L).detach())).mean()) / 2
+    def turn(generator, discriminator, optimizer_d, L, real_ab):
+        loss_real = functional.softplus(-discriminator(L, real_ab)).mean()
+        loss = (loss_real + functional.softplus(discriminator(L, generator(L).detach())).mean()) / 2
         calls = {"b": loss.backward, "s": optimizer_d.step, "z": optimizer_d.zero_grad}
         for letter in order:
             calls[letter]()
@@ -120,8 +118,8 @@ def d_turn_cleared(order):
 def g_turn_cleared(order):
     """G's turn with zero_grad in other places, likewise."""
 
-    def turn(generator, critic, optimizer_g, L):
-        loss = functional.softplus(-critic(L, generator(L))).mean()
+    def turn(generator, discriminator, optimizer_g, L):
+        loss = functional.softplus(-discriminator(L, generator(L))).mean()
         calls = {"b": loss.backward, "s": optimizer_g.step, "z": optimizer_g.zero_grad}
         for letter in order:
             calls[letter]()
@@ -133,31 +131,31 @@ def g_turn_cleared(order):
 def in_eval_mode(turn):
     """A turn in which D is in eval mode."""
 
-    def with_sleeping_critic(generator, critic, *rest):
-        critic.eval()
-        loss = turn(generator, critic, *rest)
-        critic.train()
+    def with_d_in_eval_mode(generator, discriminator, *rest):
+        discriminator.eval()
+        loss = turn(generator, discriminator, *rest)
+        discriminator.train()
         return loss
 
-    return with_sleeping_critic
+    return with_d_in_eval_mode
 
 
 def g_turn_with_frozen_d(is_thawed):
-    """G's turn that holds D by freezing it."""
+    """G's turn that freezes D."""
 
-    def turn(generator, critic, optimizer_g, L):
-        critic.requires_grad_(False)
-        loss = mended_g_turn(generator, critic, optimizer_g, L)
+    def turn(generator, discriminator, optimizer_g, L):
+        discriminator.requires_grad_(False)
+        loss = fixed_g_turn(generator, discriminator, optimizer_g, L)
         if is_thawed:
-            critic.requires_grad_(True)
+            discriminator.requires_grad_(True)
         return loss
 
     return turn
 
 
-def mended_g_turn(generator, critic, optimizer_g, L):
+def fixed_g_turn(generator, discriminator, optimizer_g, L):
     optimizer_g.zero_grad()
-    loss = functional.softplus(-critic(L, generator(L))).mean()
+    loss = functional.softplus(-discriminator(L, generator(L))).mean()
     loss.backward()
     optimizer_g.step()
     return loss.item()
@@ -166,13 +164,13 @@ def mended_g_turn(generator, critic, optimizer_g, L):
 def g_turn(is_detached=False, is_cleared=True, flip=1, has_sigmoid=False, count=None, graph=False):
     """G's turn with mistakes."""
 
-    def turn(generator, critic, optimizer_g, L):
+    def turn(generator, discriminator, optimizer_g, L):
         if is_cleared:
             optimizer_g.zero_grad()
         fake_ab = generator(L)
         if is_detached:
             fake_ab = fake_ab.detach()
-        logits = critic(L, fake_ab)
+        logits = discriminator(L, fake_ab)
         if has_sigmoid:
             labels = torch.ones(logits.shape if count is None else (count, *logits.shape[1:]))
             loss = functional.binary_cross_entropy(torch.sigmoid(logits), labels)
@@ -185,14 +183,14 @@ def g_turn(is_detached=False, is_cleared=True, flip=1, has_sigmoid=False, count=
     return turn
 
 
-def g_turn_that_moves_d(generator, critic, optimizer_g, L):
-    loss = mended_g_turn(generator, critic, optimizer_g, L)
+def g_turn_that_moves_d(generator, discriminator, optimizer_g, L):
+    loss = fixed_g_turn(generator, discriminator, optimizer_g, L)
     with torch.no_grad():
-        critic.last.bias += 0.1
+        discriminator.last.bias += 0.1
     return loss
 
 
-def mended_to_rgb(L, ab):
+def fixed_to_rgb(L, ab):
     return lab_to_rgb(torch.cat([100 * L, 110 * ab], dim=1))
 
 
@@ -202,7 +200,7 @@ def to_rgb_in_place(L, ab):
     return lab_to_rgb(torch.cat([L, ab], dim=1))
 
 
-def mended_color(generator, L):
+def fixed_color(generator, L):
     generator.eval()
     with torch.no_grad():
         ab = generator(L)
@@ -228,45 +226,29 @@ def color_and_stay(generator, L):
         return generator(L)
 
 
-def mended_split(names):
-    count = len(names) * 5 // 6
-    return names[:count], names[count:]
-
-
-def split_shuffled(seed, is_copied):
-    """A split of a shuffled list; without a seed it is another one each time."""
-
-    def split(names):
-        names = list(names) if is_copied else names
-        (random if seed is None else random.Random(seed)).shuffle(names)
-        return mended_split(names)
-
-    return split
-
-
-def mended_checkpoint(generator, critic, optimizer_g, optimizer_d, step):
+def fixed_checkpoint(generator, discriminator, optimizer_g, optimizer_d, step):
     return {
         "generator": generator.state_dict(),
-        "critic": critic.state_dict(),
+        "discriminator": discriminator.state_dict(),
         "optimizer_g": optimizer_g.state_dict(),
         "optimizer_d": optimizer_d.state_dict(),
         "step": step,
     }
 
 
-def checkpoint_with_optimizers_swapped(generator, critic, optimizer_g, optimizer_d, step):
-    return mended_checkpoint(generator, critic, optimizer_d, optimizer_g, step)
+def checkpoint_with_optimizers_swapped(generator, discriminator, optimizer_g, optimizer_d, step):
+    return fixed_checkpoint(generator, discriminator, optimizer_d, optimizer_g, step)
 
 
 def checkpoint_of_parameters(generator, *parts, step):
-    return mended_checkpoint(generator, *parts, step) | {
+    return fixed_checkpoint(generator, *parts, step) | {
         "generator": dict(generator.named_parameters())
     }
 
 
 def checkpoint_without(*left_out):
     def checkpoint(*parts, step):
-        return {k: v for k, v in mended_checkpoint(*parts, step).items() if k not in left_out}
+        return {k: v for k, v in fixed_checkpoint(*parts, step).items() if k not in left_out}
 
     return checkpoint
 
@@ -275,12 +257,11 @@ RIGHT = {
     "shares_right": shares_right,
     "gradient_norm": gradient_norm,
     "diagnosis": LETTERS,
-    "mended_d_turn": mended_d_turn,
-    "mended_g_turn": mended_g_turn,
-    "mended_to_rgb": mended_to_rgb,
-    "mended_color": mended_color,
-    "mended_split": mended_split,
-    "mended_checkpoint": mended_checkpoint,
+    "fixed_d_turn": fixed_d_turn,
+    "fixed_g_turn": fixed_g_turn,
+    "fixed_to_rgb": fixed_to_rgb,
+    "fixed_color": fixed_color,
+    "fixed_checkpoint": fixed_checkpoint,
 }
 WRONG = {
     "shares_right": [
@@ -288,7 +269,7 @@ WRONG = {
         (lambda real, fake: (real.sigmoid().mean(), fake.sigmoid().mean()), "mean answer"),
         (lambda real, fake: ((real > 0.5).float().mean(), (fake < 0.5).float().mean()), "logits"),
         (lambda real, fake: ((real > 0).float().mean(), (fake > 0).float().mean()), "below 0"),
-        (lambda real, fake: ((real > 0).sum(), (fake < 0).sum()), "count"),
+        (lambda real, fake: ((real > 0).sum(), (fake < 0).sum()), "counts"),
         (lambda real, fake: (1.0, 0.8), "you get 1"),
     ],
     "gradient_norm": [
@@ -315,63 +296,55 @@ WRONG = {
         (LETTERS | {"H": ..., "K": None}, "still open: H, K"),
         (swapped("H", "J"), "own turn and in G's turn"),
     ],
-    "mended_d_turn": [
+    "fixed_d_turn": [
         (d_turn(has_sigmoid=True, count=4), "short last batch"),
         (d_turn(is_detached=False), "detach"),
         (d_turn(half=1), "Halve it"),
-        (d_turn(flip=-1), "real with label 1"),
+        (d_turn(flip=-1), "label 1 for real"),
         (d_turn(graph=True), "loss.item()"),
         (d_turn(has_sigmoid=True), "no sigmoid"),
         (d_turn(is_cleared=False), "zero_grad"),
-        (lambda *arguments: 0.7, "D did not move"),
+        (lambda *arguments: 0.7, "weights did not change"),
         (d_turn_on_the_sum, "you return the mean but train on the sum"),
         (d_turn_together, "case H"),
-        (in_eval_mode(mended_d_turn), "eval mode"),
+        (in_eval_mode(fixed_d_turn), "eval mode"),
         (d_turn_that_freezes_g, "G is left frozen"),
         (d_turn_cleared("bsz"), "has left behind"),  # G's turn comes in between
-        (d_turn_cleared("bzs"), "D did not move"),
+        (d_turn_cleared("bzs"), "weights did not change"),
     ],
-    "mended_g_turn": [
+    "fixed_g_turn": [
         (g_turn(has_sigmoid=True, count=4), "short last batch"),
         (g_turn(is_detached=True, is_cleared=False), "pass through D"),
         (lambda *arguments: 0.7, "pass through D"),
-        (g_turn_that_moves_d, "D moved"),
+        (g_turn_that_moves_d, "D's weights changed"),
         (g_turn(flip=-1), "label 0"),
         (g_turn(graph=True), "loss.item()"),
         (g_turn(has_sigmoid=True), "loss on logits"),
         (g_turn(is_cleared=False), "zero_grad"),
-        (in_eval_mode(mended_g_turn), "eval mode"),
+        (in_eval_mode(fixed_g_turn), "eval mode"),
         (g_turn_with_frozen_d(is_thawed=False), "D is left frozen"),
         (g_turn_cleared("bs"), "has left behind"),
-        (g_turn_cleared("bzs"), "G did not move"),
+        (g_turn_cleared("bzs"), "weights did not change"),
     ],
-    "mended_to_rgb": [
-        (to_rgb_in_place, "changes what it is given"),
+    "fixed_to_rgb": [
+        (to_rgb_in_place, "changes its input"),
         (lambda L, ab: lab_to_rgb(torch.cat([L, ab], dim=1)), "L times 100"),
-        (lambda L, ab: mended_to_rgb(L, ab)[0], "the shape is"),
+        (lambda L, ab: fixed_to_rgb(L, ab)[0], "the shape is"),
     ],
-    "mended_color": [
+    "fixed_color": [
         (color_in_training_mode, "coloring changed G"),
         (color_with_graph, "no_grad"),
-        (color_and_stay, "left in eval mode"),
+        (color_and_stay, "stays in eval mode"),
         (lambda generator, L: torch.zeros(4, 2, 4, 4), "colors of training mode"),
     ],
-    "mended_split": [
-        (lambda names: (names, names[:10]), "10 photos are in both"),
-        (lambda names: (names[:40], names[50:]), "belongs to one"),
-        (lambda names: (names, []), "60 and 0"),
-        (lambda names: (names[:48], names[48:]), "48 and 12"),
-        (split_shuffled(seed=None, is_copied=True), "with a seed"),
-        (split_shuffled(seed=0, is_copied=False), "shuffle a copy"),
-    ],
-    "mended_checkpoint": [
+    "fixed_checkpoint": [
         (lambda *parts, step: [part.state_dict() for part in parts], "a list"),
-        (checkpoint_without("critic"), "critic is not saved"),
-        (checkpoint_without("optimizer_g", "optimizer_d"), "Adam would forget"),
+        (checkpoint_without("discriminator"), "discriminator is not saved"),
+        (checkpoint_without("optimizer_g", "optimizer_d"), "Adam would lose"),
         (checkpoint_without("step"), "the step is not saved"),
         (
             lambda generator, *parts, step: (
-                mended_checkpoint(generator, *parts, step) | {"generator": generator}
+                fixed_checkpoint(generator, *parts, step) | {"generator": generator}
             ),
             "state_dict()",
         ),
@@ -388,16 +361,23 @@ def test_check(check, answer, words):
 
 @pytest.mark.parametrize("order", ["zbs", "zbsz"])
 def test_clearing_in_any_order_that_leaves_nothing_is_right(order):
-    judge(checks.mended_d_turn, d_turn_cleared(order), None)
-    judge(checks.mended_g_turn, g_turn_cleared(order), None)
+    judge(checks.fixed_d_turn, d_turn_cleared(order), None)
+    judge(checks.fixed_g_turn, g_turn_cleared(order), None)
 
 
 def test_g_may_clear_at_its_end_since_no_turn_of_d_leaves_gradients_in_it():
-    judge(checks.mended_g_turn, g_turn_cleared("bsz"), None)
+    judge(checks.fixed_g_turn, g_turn_cleared("bsz"), None)
 
 
 def test_g_may_freeze_d_for_its_turn():
-    judge(checks.mended_g_turn, g_turn_with_frozen_d(is_thawed=True), None)
+    judge(checks.fixed_g_turn, g_turn_with_frozen_d(is_thawed=True), None)
+
+
+def test_the_praise_says_whether_gradients_are_left_in_d():
+    left = checks.fixed_g_turn.judge(fixed_g_turn).message
+    none = checks.fixed_g_turn.judge(g_turn_with_frozen_d(is_thawed=True)).message
+    assert "leaves gradients in D" in left
+    assert "no gradient is left in D" in none
 
 
 def test_a_norm_that_is_only_measured_is_right():
@@ -405,10 +385,6 @@ def test_a_norm_that_is_only_measured_is_right():
         return nn.utils.clip_grad_norm_(network.parameters(), float("inf"))
 
     judge(checks.gradient_norm, measured, None)
-
-
-def test_a_shuffle_with_a_seed_of_its_own_is_right():
-    judge(checks.mended_split, split_shuffled(seed=0, is_copied=True), None)
 
 
 def test_diagnoses_not_begun_are_the_stub():

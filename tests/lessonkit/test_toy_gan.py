@@ -14,6 +14,7 @@ from lessonkit.toy_gan import (
     bell,
     best_discriminator,
     discriminator_turn,
+    distance_to_real,
     draw_fork,
     draw_frame,
     draw_real,
@@ -76,6 +77,15 @@ def test_jensen_shannon_from_the_same_to_apart():
     middle = jensen_shannon(bell(1, 0.5), bell(0, 0.5))
     assert middle == pytest.approx(jensen_shannon(bell(0, 0.5), bell(1, 0.5)))
     assert 0 < middle < math.log(2)
+
+
+def test_distance_to_real_is_scipys_wasserstein_distance():
+    from scipy.stats import wasserstein_distance
+
+    frame = play_game(SHORT)[-1]
+    real = draw_real(SHORT, 1000, torch.Generator().manual_seed(1))[1].flatten()
+    expected = wasserstein_distance(frame.fake.numpy(), real.numpy())
+    assert distance_to_real(frame, SHORT) == pytest.approx(expected, rel=1e-4)
 
 
 # --- the turns ---

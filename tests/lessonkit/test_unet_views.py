@@ -3,10 +3,8 @@
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from IPython.display import HTML
-from torch.nn import functional
 
-from colorlib.generator import StridedUNet, UNet, count_parameters
+from colorlib.generator import StridedUNet, UNet
 from colorlib.scenes import render_scenes
 from lessonkit.lesson_04 import unet_views
 
@@ -31,42 +29,21 @@ def test_a_keyhole_is_centered_and_black_outside():
     assert unet_views.keyhole(picture, (0, 0), 3)[0, 0].tolist() == [0, 0, 0]
 
 
-def test_shapes_follow_the_tutorial_and_a_wrong_size_is_explained():
-    table = unet_views.shape_table("UNet", 256, 256)
-    assert table.loc["down.3"].tolist() == [1024, 16, 16, "262,144"]
-    assert table.loc["last"].tolist() == [2, 256, 256, "131,072"]
-    refused = unet_views.shape_table("UNet", 250, 256)
-    assert isinstance(refused, HTML) and "multiples of 16" in refused.data
-
-
-def test_costs_are_the_known_ones():
+def test_multiplications_are_the_known_ones():
     with torch.device("meta"):
         network = UNet()
     assert sum(unet_views.multiplications(network, 256).values()) == pytest.approx(48.10, abs=0.01)
-    table = unet_views.cost_table({"lean": lambda: StridedUNet(8)}, torch.rand(1, 1, 32, 32), 1)
-    assert table.loc["lean", "parameters"] == f"{count_parameters(StridedUNet(8)):,}"
-    assert table.loc["lean"].tolist()[-2:] == ["1.0", "1.0"]
 
 
-def test_strides_alone_save_no_multiplications_and_one_convolution_does():
-    with torch.device("meta"):
-        pooled, strided = UNet(8), unet_views.UNetWithStrides(8)
-        lean = unet_views.with_one_convolution(unet_views.UNetWithStrides(8))
-    counts = [unet_views.multiplications(each, 64) for each in (pooled, strided, lean)]
-    assert counts[0] == counts[1]
-    assert sum(counts[2].values()) < 0.6 * sum(counts[1].values())
-    assert count_parameters(pooled) == count_parameters(strided)
-
-
-def test_a_unet_with_strides_is_a_unet_where_every_second_pixel_is_kept():
-    torch.manual_seed(0)
-    network, L = unet_views.UNetWithStrides(4).eval(), torch.rand(2, 1, 32, 32)
-    made = unet_views.outputs(network, L)
-    assert [made[f"down.{level}"].shape[-1] for level in range(4)] == [16, 8, 4, 2]
-    halves, *rest = network.down[0]
-    everywhere = functional.conv2d(made["first"], halves.weight, halves.bias, padding=1)
-    kept = torch.nn.Sequential(*rest)(everywhere[..., ::2, ::2])
-    torch.testing.assert_close(kept, made["down.0"])
+def test_blocks_are_passed_in_the_order_of_their_names():
+    made = unet_views.outputs(UNet(2).eval(), torch.rand(1, 1, 32, 32))
+    assert list(made) == [
+        "first",
+        *(f"down.{n}" for n in range(4)),
+        *(f"up.{n}" for n in range(4)),
+        "last",
+    ]
+    assert made["down.3"].shape == (1, 32, 2, 2) and made["last"].shape == (1, 2, 32, 32)
 
 
 @pytest.mark.parametrize("block, side", [("first", 5), ("down.0", 14), ("down.1", 32)])
@@ -97,8 +74,20 @@ def test_a_skip_is_averaged_and_what_came_up_stays():
     joined = torch.rand(1, 4, 8, 8)
     cut = unet_views.average_skip(None, (joined,))
     assert torch.equal(cut[:, 2:], joined[:, 2:]) and cut[:, :2].std(dim=(2, 3)).max() < 1e-6
+    cut = unet_views.drop_skip(None, (joined,))
+    assert torch.equal(cut[:, 2:], joined[:, 2:]) and not cut[:, :2].any()
     cut = unet_views.average_risen(None, (joined,))
     assert torch.equal(cut[:, :2], joined[:, :2]) and cut[:, 2:].std(dim=(2, 3)).max() < 1e-6
+
+
+def test_without_any_skip_only_the_bottom_reaches_the_answer():
+    torch.manual_seed(0)
+    network, L = StridedUNet(8).eval(), torch.rand(1, 1, 32, 32)
+    for layer in unet_views.joins(network):
+        layer.register_forward_pre_hook(unet_views.drop_skip)
+    network.down[3].register_forward_hook(lambda layer, given, made: torch.zeros_like(made))
+    with torch.no_grad():
+        assert torch.allclose(network(L), network(1 - L))
 
 
 def test_all_figures_can_be_drawn():
@@ -107,7 +96,5 @@ def test_all_figures_can_be_drawn():
     unet_views.draw_keyholes(scene[0], {"A": (4, 5)}, [3, 7])
     unet_views.draw_costs(UNet, 64)
     unet_views.draw_squares(L[0], [(14, 18), (9, 22), (4, 28)])
-    unet_views.draw_maps(network, L, channels=2)
-    unet_views.draw_look(network, L, 16, 16)
     for cut in unet_views.CUTS:
         unet_views.draw_cuts(network, L, ab, 0, cut)

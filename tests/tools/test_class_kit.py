@@ -472,7 +472,7 @@ CHINESE_TEXTS = [
     notebooks.BUILDS,
 ]
 # lessons that still have older terms; a rewritten lesson is taken out
-OLD_TERMS = {"02_the_gan_game", "05_discriminator", "07_read_the_curves", "08_why_brown"}
+OLD_TERMS = {"08_why_brown"}
 
 
 def avoided(chinese):
