@@ -153,29 +153,13 @@ class LiteConv(nn.Sequential):
     Padding is TensorFlow's "same": at stride 2, the odd pixel goes to the right and below.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int = 1,
-        stride: int = 1,
-        groups: int = 1,
-        is_linear: bool = False,
-    ):
-        before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
+    def __init__(self, inputs: int, outputs: int, kernel=1, stride=1, groups=1, linear=False):
+        padding = (kernel - stride) // 2
         super().__init__(
-            nn.ZeroPad2d((before, after, before, after)) if before != after else nn.Identity(),
-            nn.Conv2d(
-                in_channels,
-                out_channels,
-                kernel,
-                stride,
-                padding=before if before == after else 0,
-                groups=groups,
-                bias=False,
-            ),
-            nn.BatchNorm2d(out_channels, eps=1e-3),
-            nn.Identity() if is_linear else nn.ReLU6(inplace=True),
+            nn.ZeroPad2d((0, 1, 0, 1)) if stride == 2 else nn.Identity(),
+            nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
+            nn.BatchNorm2d(outputs, eps=1e-3),
+            nn.Identity() if linear else nn.ReLU6(inplace=True),
         )
 
 
@@ -191,7 +175,7 @@ class LiteBlock(nn.Module):
         wide = expand * in_channels
         self.expand = LiteConv(in_channels, wide) if expand > 1 else nn.Identity()
         self.depthwise = LiteConv(wide, wide, kernel, stride, groups=wide)
-        self.project = LiteConv(wide, out_channels, is_linear=True)
+        self.project = LiteConv(wide, out_channels, linear=True)
         self.is_residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:

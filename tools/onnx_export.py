@@ -21,6 +21,8 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int = 32) -> None:
         path: of the ONNX file.
         multiple: what height and width must be multiples of.
     """
+    from onnxscript import optimizer  # installed only where something is exported
+
     height, width = (torch.export.Dim(name, min=1, max=128) for name in ("rows", "columns"))
     program = torch.onnx.export(
         generator,
@@ -33,6 +35,8 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int = 32) -> None:
         dynamic_shapes=({2: multiple * height, 3: multiple * width},),
         verbose=False,
     )
+    optimizer.fold_constants(program.model)  # `optimize=True` would also fold batch norm
+    optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
     store_in_half_precision(model)
     with atomic_write(path) as temporary:
@@ -41,7 +45,7 @@ def export_onnx(generator: nn.Module, path: Path, multiple: int = 32) -> None:
 
 def store_in_half_precision(model) -> None:
     """Store the weights of an ONNX model in half precision wherever that loses nothing."""
-    from onnx import TensorProto, helper, numpy_helper  # only exporting needs it
+    from onnx import TensorProto, helper, numpy_helper
 
     casts = []
     for weight in model.graph.initializer:

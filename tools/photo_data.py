@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorlib.split import read_split, split_by_photo
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 from torchvision.transforms.functional import resized_crop
+
+from colorlib.photos import read_split, split_by_photo
 
 VALIDATION, VALIDATION_SEED = 240, 1  # photos; a seed of their own
 TWINS = 0.97  # photos whose thumbnails are more alike than this may be the same one

@@ -93,12 +93,15 @@ def guided_enlargement(
 
 
 @torch.inference_mode()
-def measure(colorizer: Callable[[Tensor], Tensor], paths: Iterable[Path]) -> dict[str, list[float]]:
+def measure(
+    colorizer: Callable[[Tensor], Tensor], paths: Iterable[Path], is_quick: bool = False
+) -> dict[str, list[float]]:
     """Measure a colorizer on each photo, at the size the file has.
 
     Args:
         colorizer: takes L (1, 1, H, W) to ab (1, 2, H, W).
         paths: of the photos.
+        is_quick: leave out ciede2000 and lpips, which take most of the time.
 
     Returns:
         psnr_ab, ciede2000, lpips, colorfulness and colorfulness_real, a number for each photo.
@@ -111,11 +114,12 @@ def measure(colorizer: Callable[[Tensor], Tensor], paths: Iterable[Path]) -> dic
         real, predicted = rgb / 255, L_ab_to_rgb(L, ab)
         values = {
             "psnr_ab": psnr_ab(ab, real_ab),
-            "ciede2000": ciede2000(predicted, real),
-            "lpips": lpips(predicted, real),
             "colorfulness": colorfulness(predicted),
             "colorfulness_real": colorfulness(real),
         }
+        if not is_quick:
+            values["ciede2000"] = ciede2000(predicted, real)
+            values["lpips"] = lpips(predicted, real)
         rows.append({name: value.item() for name, value in values.items()})
     return {name: [row[name] for row in rows] for name in rows[0]}
 

@@ -129,8 +129,8 @@ class PhotoWeights:
         paths = [self.photos / name for name in photos.validation]
         table = {}
 
-        def tried(name: str, colorizer: Colorizer) -> dict:
-            table[name] = mean_row(measure(colorizer, paths))
+        def tried(name: str, colorizer: Colorizer, is_quick: bool = False) -> dict:
+            table[name] = mean_row(measure(colorizer, paths, is_quick))
             print(name, table[name], flush=True)
             return table[name]
 
@@ -145,12 +145,13 @@ class PhotoWeights:
         look = best([look, Look(look.size, look.is_mirrored, is_guided=True)])
         k = 1.0
         for factor in FACTORS:
-            row = tried(f"k = {factor:.2f}", partial(paint, network, look=look, k=factor))
+            row = tried(f"k = {factor:.2f}", partial(paint, network, look=look, k=factor), True)
             if row["psnr_ab"] < lookup["psnr_ab"] + LEAD:
                 break
             k = factor
             if row["colorfulness"] >= SHARE * row["colorfulness_real"]:
                 break
+        tried("as chosen", partial(paint, network, look=look, k=k))
         return {"look": asdict(look), "k": k, "validation": table}
 
     def _test(self, network: nn.Module, look: Look, k: float, photos: Photos) -> dict[str, dict]:
