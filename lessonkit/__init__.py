@@ -30,7 +30,7 @@ def course_file(name: str) -> Path:
     Returns:
         Its absolute path.
     Raises:
-        FileNotFoundError: there is no such file in the course, or no course around.
+        FileNotFoundError: the course has no such file, or the notebook is outside of the course.
     """
     for folder in [*(Path.cwd() / "here").parents, ROOT]:
         if (folder / "data" / "README.md").exists() and (folder / name).exists():

@@ -31,7 +31,7 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
 
 
 def in_gamut(lab: Tensor, tolerance: float = 1e-4) -> Tensor:
-    """Tell which colors a screen can show: those whose sRGB lies in 0..1.
+    """Tell which colors a screen can show: those whose sRGB is within 0..1.
 
     Args:
         lab: (..., 3, H, W) in CIE units; float.

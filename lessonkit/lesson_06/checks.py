@@ -27,6 +27,7 @@ CONFIG = replace(
     discriminator_width=4,
     discriminator_layers=1,
 )
+PILED = "the first step is right, the second is not: clear the old gradients with zero_grad()."
 
 
 def _start():
@@ -108,8 +109,7 @@ def discriminator_turn(answer):
     answer(G, D, optimizer, *batches[1])
     _require_training(modes)
     discriminator_step(ours, *batches[1])
-    piled = "the first step is right, the second is not: clear the old gradients with zero_grad()."
-    _require_same(D, ours.discriminator, piled)
+    _require_same(D, ours.discriminator, PILED)
     return "D moves exactly as colorlib's D does, and no gradient reaches G."
 
 
@@ -159,8 +159,7 @@ def generator_turn(answer):
     answer(G, D, optimizer, *batches[1], LAMBDA)
     _require_training(modes)
     generator_step(ours, *batches[1])
-    piled = "the first step is right, the second is not: clear the old gradients with zero_grad()."
-    _require_same(G, ours.generator, piled)
+    _require_same(G, ours.generator, PILED)
     return "G moves exactly as colorlib's G does, and D stays where it was."
 
 
