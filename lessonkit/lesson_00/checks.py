@@ -49,7 +49,7 @@ def _name_the_gray(got, rgb):
         ),
         (
             gray_from_luma(rgb) / 255,
-            "that is luma, television's gray, not L*, and floats in 0..1 don't need the division by 255",
+            "that is luma, television's gray, not L*; and don't divide floats in 0..1 by 255",
         ),
         (
             gray_from_luma(rgb),
@@ -108,7 +108,7 @@ def color_kept(answer):
     share = of_predicted / of_real
     require(
         got.ndim > 0,
-        "one number came back for all pictures together; keep one per picture, as colorfulness does",
+        "one number came back for all pictures; keep one per picture, as colorfulness does",
     )
     mistakes = [
         (of_real / of_predicted, "upside down: gray should get 0, not infinity"),
