@@ -20,7 +20,7 @@ from lessonkit.lesson_10.results import photos_table
 from tools import ROOT
 from tools.notebooks import environment
 
-LESSON = "10_photos_on_a_gpu"
+LESSON = "10_train_on_photos"
 
 
 @dataclass
