@@ -48,7 +48,7 @@ def results_rows(results: dict, language: int = 0) -> str:
         language: 0 for English, 1 for Chinese.
 
     Returns:
-        A Markdown table: baselines, the first network, the one that the course ships, the real photos.
+        A Markdown table: baselines, the first network, the shipped one, the real photos.
     """
     rows = results["sets"]["all"]
     first, *others = HEADS[language]
