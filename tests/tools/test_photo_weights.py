@@ -89,7 +89,7 @@ def made(photos, imagenet, tmp_path_factory):
         split=photos / "split.txt",
         results=out,
         weights=out / "photos.safetensors",
-        readme=out / "README.md",
+        page=out / "results.md",
     )
     made.run()
     with pytest.MonkeyPatch.context() as patch:
@@ -262,7 +262,7 @@ def test_the_results_say_what_was_trained_chosen_and_measured(made):
     assert list(rows) == names and rows[L1]["photos"] == 2
     difference = rows[SHIPPED]["psnr_ab"] - rows[LOOKUP]["psnr_ab"]
     assert rows[names[-1]]["psnr_ab"] == pytest.approx(difference, abs=2e-4)
-    page = made.readme.read_text("utf-8")
+    page = made.page.read_text("utf-8")
     assert page.count(results_table(results["sets"]["all"])) == 1
     assert page.count("<details>") == page.count("</details>") == 2
     tried = results["choice"]["validation"]
