@@ -17,7 +17,7 @@ A run that was stopped goes on where it stopped, and nothing that is finished is
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -45,7 +45,8 @@ from tools.photo_training import Stage1, Stage1Run
 VALIDATION_SIZE = 128  # pixels, for the looks during training
 SIZES = (128, 192, 256)  # at which the network may look at photos
 FACTORS = tuple(1 + number / 20 for number in range(21))  # k: 1.00, 1.05, ..., 2.00
-LEAD = 0.6  # dB of PSNR ab that must stay over the lookup on validation photos
+WORTH = 0.05  # of CIEDE2000: an extra that gains less is not worth its time
+LEAD = 0.75  # dB of PSNR ab that must stay over the lookup on validation photos
 SHARE = 0.75  # of real photos' colorfulness is enough
 BASELINES = ("gray", "mean color", "lookup by L")
 BEFORE, L1, SHIPPED = "shipped before", "L1", "L1 × k (shipped)"
@@ -130,19 +131,20 @@ class PhotoWeights:
         table = {}
 
         def tried(name: str, colorizer: Colorizer, is_quick: bool = False) -> dict:
-            table[name] = mean_row(measure(colorizer, paths, is_quick))
+            path = self.runs / "choice" / f"{name.replace(' ', '_')}.json"
+            table[name] = once(path, lambda: mean_row(measure(colorizer, paths, is_quick)))
             print(name, table[name], flush=True)
             return table[name]
 
+        def error(look: Look) -> float:
+            return tried(describe(look), partial(paint, network, look=look))["ciede2000"]
+
         lookup = tried(LOOKUP, self._baselines(photos)[LOOKUP])
-
-        def best(looks: list[Look]) -> Look:
-            rows = [tried(describe(look), partial(paint, network, look=look)) for look in looks]
-            return min(zip(looks, rows), key=lambda pair: pair[1]["ciede2000"])[0]
-
-        look = best([Look(size) for size in SIZES])
-        look = best([look, Look(look.size, is_mirrored=True)])
-        look = best([look, Look(look.size, look.is_mirrored, is_guided=True)])
+        look = min(map(Look, SIZES), key=error)
+        for extra in ("is_mirrored", "is_guided"):
+            richer = replace(look, **{extra: True})
+            if error(richer) < error(look) - WORTH:
+                look = richer
         k = 1.0
         for factor in FACTORS:
             row = tried(f"k = {factor:.2f}", partial(paint, network, look=look, k=factor), True)
