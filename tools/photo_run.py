@@ -65,8 +65,9 @@ class PhotoRun:
         looks = sorted((self.runs / "stage1" / "looks").glob("*.safetensors"))
         with atomic_write(self.results / "photo_run.jpg") as temporary:
             draw_samples(looks).save(temporary, "JPEG", quality=85, subsampling=0)
-        steps = [int(path.stem) for path in looks]
-        write_json(self.results / "photo_run.json", log | {"samples": steps, "starts": starts})
+        log = {"released": log["config"]["held"] * log["step"]} | log
+        log |= {"samples": [int(path.stem) for path in looks], "starts": starts}
+        write_json(self.results / "photo_run.json", log)
 
     def _compare(self) -> dict:
         """Train from three starts with several seeds."""
@@ -101,7 +102,7 @@ def frozen_encoder(imagenet: Path | None) -> PretrainedUNet:
     """A PretrainedUNet whose encoder stays as it is: random, or as trained on ImageNet."""
     network = PretrainedUNet()
     if imagenet:
-        network.load_imagenet_encoder(imagenet)
+        network.load_imagenet_encoder(torch.load(imagenet, weights_only=True))
     network.encoder.requires_grad_(False)
     return network
 

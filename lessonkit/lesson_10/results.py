@@ -53,9 +53,8 @@ def draw_run(results: dict) -> Figure:
     for axes, metric in zip(panels[1:], ("ciede2000", "colorfulness"), strict=True):
         axes.plot([row["step"] for row in looks], [row[metric] for row in looks], "o-", color=REAL)
         axes.set(title=f"validation: {COLUMNS[metric]}", xlabel="step")
-    released = results["config"]["held"] * results["step"]
     for axes in panels:
-        axes.axvline(released, color=PALE, linestyle=":")
+        axes.axvline(results["released"], color=PALE, linestyle=":")
     return figure
 
 

@@ -98,7 +98,7 @@ def told(tmp_path, monkeypatch):
     ]
     looks = [{"step": step, "ciede2000": 11.0, "colorfulness": 18.0} for step in (5, 10)]
     return {
-        "config": {"held": 0.5},
+        "released": 50,
         "step": 10,
         "history": [{"step": step, "loss": 0.1} for step in (5, 10)],
         "looks": looks,
