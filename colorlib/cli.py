@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
+import torch
 import tyro
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
@@ -40,7 +41,7 @@ from colorlib.runs import (
     read_config,
     refuse_foreign,
 )
-from colorlib.training import TrainingError, is_out_of_memory, train
+from colorlib.training import TrainingError, train
 
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
 VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # fraction of the training photos, photos
@@ -395,10 +396,9 @@ def main(arguments: list[str] | None = None) -> None:
         status, message = 1, f"colorlib: {error}"
     except NotImplementedError as error:  # what Apple's mps lacks
         status, message = 1, f"colorlib: this device can't do it: add --device cpu ({error!s:.80})"
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        status, message = 1, "colorlib: out of memory: close other programs"
+    except torch.OutOfMemoryError as error:
+        advice = "choose a smaller --batch or --size, or close other programs"
+        status, message = 1, f"colorlib: {error!s:.80}: {advice}"
     else:
         return
     print(message, file=sys.stderr)

@@ -6,8 +6,6 @@ also be close to the real ones. The loop around these steps is in `colorlib.trai
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from inspect import signature
 
 import torch
@@ -20,15 +18,13 @@ from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import GENERATORS
 from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, gradient_penalty
 
-HAVE_FUSED_ADAM = ("cpu", "cuda", "mps")
-
 
 class Networks:
     """The generator and the discriminator with their optimizers: everything that a step needs.
 
     `generator` and `discriminator` are the plain networks, which are saved and tested. The steps
-    call `wrapped_generator` and `wrapped_discriminator`, which share their weights and are
-    compiled if the config says so; with several processes they also average the gradients.
+    call `wrapped_generator` and `wrapped_discriminator`, which share their weights; with several
+    processes they also average the gradients.
     Without an adversarial loss there is no discriminator: it and its optimizer are None.
 
     A network that is passed in is trained as it is, so a part that is frozen stays frozen. If
@@ -70,8 +66,6 @@ class Networks:
         return network.to(self.device, memory_format=torch.channels_last).train()
 
     def _wrap(self, network: nn.Module) -> nn.Module:
-        if self.config.compile != "none":
-            network = torch.compile(network, mode=self.config.compile, dynamic=False)
         if parallel.count() > 1:
             # each process keeps its own buffers: overwriting them between D's two forward passes
             # would break the backward pass of the first
@@ -81,8 +75,7 @@ class Networks:
         return network
 
     def _adam(self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay=0.0):
-        options = {"betas": betas, "weight_decay": weight_decay}
-        options["fused"] = self.device.type in HAVE_FUSED_ADAM
+        options = {"betas": betas, "weight_decay": weight_decay, "fused": True}
         # without weight decay this is plain Adam
         return torch.optim.AdamW(network.parameters(), learning_rate, **options)
 
@@ -147,8 +140,6 @@ def train_step(networks: Networks, L: Tensor, real_ab: Tensor, step: int) -> dic
     d_trains = networks.discriminator and (networks.has_head_start or not networks.is_warming_up)
     is_d_turn = d_trains and step % config.d_every == 0
     is_g_turn = step % config.g_every == 0 or networks.is_warming_up
-    if config.compile == "reduce-overhead":
-        torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors may be overwritten
     if config.reuse_forward and is_d_turn and is_g_turn:
         with networks.autocast():
             fake_ab = networks.wrapped_generator(L)
@@ -216,8 +207,7 @@ def generator_step(
     with networks.autocast():
         fake_ab = networks.wrapped_generator(L) if fake_ab is None else fake_ab
         if has_adversary:
-            with frozen(networks.wrapped_discriminator):
-                logits_fake = networks.discriminator(L, fake_ab)
+            logits_fake = networks.discriminator(L, fake_ab)
             loss = OBJECTIVES[config.adversarial].generator(logits_fake.float())
             losses["loss_adversarial"] = loss.detach()
         if config.reconstruction != "none":
@@ -233,26 +223,12 @@ def generator_step(
 
 
 def learn(networks: Networks, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Take one optimizer step."""
+    """Take one optimizer step; the other network gets no gradients, so it is frozen."""
     optimizer.zero_grad(set_to_none=True)
-    networks.scaler.scale(loss).backward()
+    learning = [each for each in optimizer.param_groups[0]["params"] if each.requires_grad]
+    networks.scaler.scale(loss).backward(inputs=learning)
     networks.scaler.step(optimizer)
     networks.scaler.update()
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Compute no gradients for a network's parameters in this block; they only flow through it."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    is_parallel = isinstance(network, DistributedDataParallel)  # it would wait for gradients
-    try:
-        with network.no_sync() if is_parallel else nullcontext():
-            yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
 
 
 def make_generator(config: TrainConfig) -> nn.Module:
@@ -269,16 +245,10 @@ def make_discriminator(config: TrainConfig) -> nn.Module:
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Choose the dtype: bfloat16 on GPUs that have it, float16 on older ones, else float32.
-
-    Raises:
-        ValueError: float16 on a CPU, where its small range can't be scaled.
-    """
+    """Choose the dtype: bfloat16 on GPUs that have it, float16 on older ones, else float32."""
     if precision == "auto":
         if device.type != "cuda":
             return torch.float32
         has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if has_bfloat16 else torch.float16
-    if precision == "float16" and device.type == "cpu":
-        raise ValueError("float16 is for GPUs; on a CPU use float32 or bfloat16")
     return getattr(torch, precision)

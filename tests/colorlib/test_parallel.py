@@ -224,7 +224,7 @@ def command(rank: int, folder: Path, *arguments: str) -> None:
 
 
 @pytest.mark.trust
-def test_the_other_says_so_and_what_was_saved_is_good(context, photos, tmp_path):
+def test_the_other_ends_too_and_what_was_saved_is_good(context, photos, tmp_path):
     arguments = ("--data", str(photos), "--steps", "100000")
     members = start(context, command, tmp_path, *arguments)
     checkpoint = tmp_path / "run" / "checkpoint.pt"
@@ -234,7 +234,6 @@ def test_the_other_says_so_and_what_was_saved_is_good(context, photos, tmp_path)
     members[0].join(timeout=60)
     said = (tmp_path / "log 0").read_text("utf-8")
     assert members[0].exitcode == 1, said
-    assert "colorlib: another of the processes" in said and "Traceback" not in said
     assert said.count("writing to") == 1
     assert "writing to" not in (tmp_path / "log 1").read_text("utf-8")
     assert Run(tmp_path / "run", {}).load_checkpoint()["step"] > 0

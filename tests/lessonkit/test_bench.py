@@ -73,11 +73,12 @@ def test_one_thing_changes_from_stage_to_stage(has_gpu):
             for name, value in vars(after.config).items()
             if value != getattr(before.config, name)
         }
+        fields.append(before.compile != after.compile and not changed)  # the lean one starts plain
         assert sum(fields) + bool(changed) == 1, after.name
-        assert len(changed - {"generator_width", "compile"}) <= 1, after.name
+        assert len(changed - {"generator_width"}) <= 1, after.name
     kinds = {(stage.config.precision, stage.config.batch) for stage in ladder}
     assert kinds == {("float32", 4)} | ({("auto", 4), ("auto", 8)} if has_gpu else set())
-    assert {stage.config.compile for stage in ladder} >= {"none", "default"}
+    assert {stage.compile for stage in ladder} >= {"none", "default"}
 
 
 def test_the_work_of_a_photo_is_what_was_counted_by_hand():
