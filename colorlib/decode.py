@@ -33,7 +33,8 @@ DEEP_GRAY_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
 MAX_MEGAPIXELS = 178  # Pillow's own limit
 MAX_TRAINING_MEGAPIXELS = 64  # eight photos are decoded at a time, at 4 bytes per pixel
-STRIP_PIXELS = 2**18  # converted at a time, so that no whole photo exists as floats
+# converted at a time: no whole photo exists as floats, and their floats fit a CPU core's own cache
+STRIP_PIXELS = 2**16
 DARK_TOP = 4095  # 16-bit files that stay below this probably hold 12 bits or 8
 
 GRAY_SPREAD = 12  # levels between the smallest and largest of R, G, B; JPEG noise stays below
