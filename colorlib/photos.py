@@ -191,7 +191,7 @@ def labeled_photos(dataset: Dataset, size: int, fit: str) -> DecodedPhotos:
     def read(name: str) -> Image.Image:
         image = dataset[int(name)][0]
         if not isinstance(image, Image.Image):
-            raise PhotoError("not a PIL image: open the data set without a transform")
+            raise PhotoError("not a PIL image; open the data set without a transform")
         return image_to_rgb(image)
 
     numbers = [f"{number:06d}" for number in range(len(dataset))]

@@ -316,17 +316,17 @@ def test_bytes_are_refused_where_they_mean_nothing(convert):
         (
             torch.zeros(2, 3, 8, 8),
             torch.zeros(2, 2, 8, 8),
-            r"L must be a tensor of shape .*\(2, 3, 8, 8\)",
+            r"L must be .*\(2, 3, 8, 8\)",
         ),
         (
             torch.zeros(2, 1, 8, 8),
             torch.zeros(2, 3, 8, 8),
-            r"ab must be a tensor of shape .*\(2, 3, 8, 8\)",
+            r"ab must be .*\(2, 3, 8, 8\)",
         ),
         (torch.zeros(2, 1, 8, 8), torch.zeros(2, 2, 8, 8).bfloat16(), "bfloat16"),
     ],
 )
-def test_L_and_ab_must_fit_together(L, ab, quoted):
+def test_L_and_ab_are_checked(L, ab, quoted):
     with pytest.raises(ValueError, match=quoted):
         color.L_ab_to_rgb(L, ab)
 
