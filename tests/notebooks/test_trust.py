@@ -165,7 +165,7 @@ def test_a_run_where_nothing_can_be_written_is_refused_at_once(
         pytest.skip("root may write everywhere")
     else:
         out.parent.chmod(0o500)
-    monkeypatch.setattr(PhotoFolder, "_decode_into", None)  # before thousands of photos are decoded
+    monkeypatch.setattr(photos_module, "decode_all", None)  # before thousands of photos are decoded
     message = failure(capsys, "train", *TINY, "--data", photos, "--out", out)
     assert f"cannot write to {out}" in message and "choose another folder" in message
 
@@ -183,7 +183,7 @@ def test_a_held_folder_is_refused_and_not_even_fresh_touches_it(
     run = tmp_path / "run"
     main(["train", *TINY, "--data", str(photos), "--out", str(run)])
     before = (run / SPLIT).read_bytes()
-    monkeypatch.setattr(PhotoFolder, "_decode_into", None)  # before thousands of photos are decoded
+    monkeypatch.setattr(photos_module, "decode_all", None)  # before thousands of photos are decoded
     with hold(run):
         arguments = ("train", *TINY, "--data", photos, "--out", run, "--fresh")
         assert "another process is writing" in failure(capsys, *arguments)
@@ -213,7 +213,7 @@ def test_a_virus_scanner_may_hold_a_new_file_for_a_moment(tmp_path, monkeypatch)
 def test_workers_may_be_started_as_on_windows_and_macos(photos):
     folder = PhotoFolder(photos, size=32, files=sorted(photos.glob("*.png")))
     options = {"num_workers": 1, "multiprocessing_context": "spawn"}
-    for data_set in (folder, folder.load(), SceneDataset(4, 32)):
+    for data_set in (folder, SceneDataset(4, 32)):
         batches = torch.cat([*DataLoader(data_set, batch_size=4, **options)])
         assert torch.equal(batches, torch.stack([*data_set]))
 
