@@ -14,7 +14,6 @@ from colorlib import metrics as module
 from colorlib.color import L_ab_to_rgb, lab_to_rgb, rgb_to_L_ab, rgb_to_lab
 from colorlib.generator import StridedUNet
 from colorlib.metrics import (
-    MetricUnavailable,
     baselines,
     ciede2000,
     colorfulness,
@@ -213,8 +212,8 @@ def test_committed_reaches_as_far_as_25():
 def test_committed_needs_balloons_and_their_label_maps():
     rgb = torch.zeros(2, 3, 8, 8)
     assert math.isnan(committed(rgb, torch.full((2, 8, 8), LABELS.index("sky"))))
-    with pytest.raises(ValueError, match=r"\(2, 8, 8\), one for each picture, got \(2, 1, 8, 8\)"):
-        committed(rgb, torch.zeros(2, 1, 8, 8))
+    with pytest.raises(RuntimeError, match=r"\[2, 8, 8\]"):
+        committed(rgb, torch.zeros(1, 8, 8))
 
 
 # --- LPIPS ---
@@ -226,25 +225,8 @@ def test_lpips_says_what_to_do_without_a_network(fresh_lpips, monkeypatch, tmp_p
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.urlopen", no_network)
-    with pytest.raises(MetricUnavailable, match="Connect to the internet once") as caught:
-        lpips(scenes.rgb[:1], scenes.rgb[1:2])
-    assert "no network" in str(caught.value)
-    assert str(tmp_path / "hub" / "checkpoints") in str(caught.value)
-    with pytest.warns(UserWarning, match="LPIPS is not available"):
-        row = evaluate(gray_baseline, scenes, with_lpips=True)
-    assert "lpips" not in row and row["psnr_ab"] > 0
-
-
-@pytest.mark.parametrize("content", [b"", b"cut off"])
-def test_lpips_says_what_to_do_with_a_broken_file(fresh_lpips, monkeypatch, tmp_path, content):
-    from torchvision.models import AlexNet_Weights
-
-    file = tmp_path / "hub" / "checkpoints" / AlexNet_Weights.DEFAULT.url.rsplit("/", 1)[1]
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(MetricUnavailable, match="in place of a broken one"):
-        lpips(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32))
+    with pytest.raises(ConnectionError, match="LPIPS needs the internet once.*no network"):
+        evaluate(gray_baseline, scenes, with_lpips=True)
 
 
 def test_lpips_with_weights(fresh_lpips, monkeypatch, scenes):
@@ -360,12 +342,6 @@ def test_label_maps_come_with_the_data_set(scenes):
     without = evaluate(gray_baseline, list(scenes.rgb))  # no `rgb`, no `labels`
     row = evaluate(gray_baseline, scenes)
     assert without == pytest.approx({k: v for k, v in row.items() if k != "committed"})
-
-    class Labeled(Subset):
-        labels = scenes.labels
-
-    with pytest.raises(ValueError, match="11 label maps for 2 photos"):
-        evaluate(gray_baseline, Labeled(scenes, [5, 6]))
 
 
 def test_without_a_balloon_committed_is_nan(scenes):
