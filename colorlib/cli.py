@@ -143,8 +143,6 @@ class Evaluate:
     """The run's folder."""
     data: str = ""
     """The photos, if they are not where the run found them."""
-    lpips: bool = False
-    """Also measure LPIPS; its network is downloaded at the first use."""
     device: str | None = None
     """cuda, mps or cpu; by default the best one there is."""
     cache: Path | None = CACHE
@@ -162,7 +160,7 @@ class Evaluate:
                 "train on the first part"
             )
         data = open_run_data(config, self.folder, self.cache, self.data)
-        evaluate_run(self.folder, *data, with_lpips=self.lpips, device=self.device)
+        evaluate_run(self.folder, *data, device=self.device)
         Show(self.folder).run()
 
 

@@ -12,7 +12,6 @@ raises ValueError if the two batches differ in shape.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -31,7 +30,6 @@ Colorizer = Callable[[Tensor], Tensor]
 
 COMMITTED_DISTANCE = 25.0  # in the (a*, b*) plane, where the two paints are 126 apart
 PIXEL_COUNTS = ("committed_pixels", "balloon_pixels")
-QUICK = ("delta_e", "colorfulness", "colorfulness_real")
 
 
 # --- metrics ---
@@ -111,30 +109,6 @@ def _balloon_pixels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return (is_near & is_balloon).sum(dim=(1, 2)), is_balloon.sum(dim=(1, 2))
 
 
-def lpips(predicted: Tensor, real: Tensor) -> Tensor:
-    """Learned perceptual distance (AlexNet); lower is closer. Pictures of at least 32×32 pixels.
-
-    Raises:
-        ConnectionError: the network's weights can't be downloaded.
-
-    Reference: Zhang et al. 2018.
-    """
-    predicted, real = _as_pair(predicted, real)
-    with torch.no_grad():
-        return _lpips_network().to(real.device)(predicted, real, normalize=True).reshape(-1)
-
-
-@cache
-def _lpips_network() -> nn.Module:
-    # imported here: it takes longer than the rest of colorlib together
-    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-
-    try:
-        return LearnedPerceptualImagePatchSimilarity("alex").net
-    except OSError as error:
-        raise ConnectionError(f"LPIPS needs the internet once, for AlexNet ({error})") from error
-
-
 def _as_pair(predicted: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     if predicted.ndim != 4 or predicted.shape != real.shape:
         shapes = f"{tuple(predicted.shape)} and {tuple(real.shape)}"
@@ -197,7 +171,7 @@ def baselines(train: Dataset) -> dict[str, Colorizer]:
 
 
 def evaluate_photos(
-    colorizer: Colorizer, dataset: Dataset, batch: int = 32, with_lpips: bool = False
+    colorizer: Colorizer, dataset: Dataset, batch: int = 32, is_quick: bool = False
 ) -> dict[str, Tensor]:
     """Measure a colorizer on each photo of a data set, on the colorizer's device.
 
@@ -205,11 +179,13 @@ def evaluate_photos(
         colorizer: a generator or a baseline; a network is left as it was.
         dataset: the photos. If it has `labels`, (N, H, W), they are rendered scenes.
         batch: photos at a time.
-        with_lpips: also measure LPIPS.
+        is_quick: measure only what costs little next to coloring the photos.
 
     Returns:
         psnr_ab, psnr_rgb, ssim, ciede2000, colorfulness and colorfulness_real; for scenes
-        committed_pixels and balloon_pixels; lpips: (N,) each, on the CPU.
+        committed_pixels and balloon_pixels: (N,) each, on the CPU. If it is quick: delta_e, which
+        is ΔE*ab of 1976 (as L* is the same, the distance in the (a*, b*) plane), and both
+        colorfulnesses.
 
     Raises:
         ValueError: the data set is empty.
@@ -221,19 +197,17 @@ def evaluate_photos(
             L, real_ab = rgb_to_L_ab(rgb.to(device))
             predicted_ab = colorizer(L)
             real, predicted = to_unit(rgb.to(device)), L_ab_to_rgb(L, predicted_ab)
-            row = {
-                "psnr_ab": psnr_ab(predicted_ab, real_ab),
-                "psnr_rgb": psnr_rgb(predicted, real),
-                "ssim": ssim(predicted, real),
-                "ciede2000": ciede2000(predicted, real),
-                "colorfulness": colorfulness(predicted),
-                "colorfulness_real": colorfulness(real),
-            }
+            row = {"colorfulness": colorfulness(predicted), "colorfulness_real": colorfulness(real)}
+            if is_quick:
+                row["delta_e"] = AB_SCALE * (predicted_ab - real_ab).norm(dim=1).mean(dim=(1, 2))
+            else:
+                row["psnr_ab"] = psnr_ab(predicted_ab, real_ab)
+                row["psnr_rgb"] = psnr_rgb(predicted, real)
+                row["ssim"] = ssim(predicted, real)
+                row["ciede2000"] = ciede2000(predicted, real)
             if has_maps:
                 maps = torch.as_tensor(labels[start : start + len(rgb)])
                 row |= zip(PIXEL_COUNTS, _balloon_pixels(predicted, maps))
-            if with_lpips:
-                row["lpips"] = lpips(predicted, real)
             rows.append(row)
             start += len(rgb)
     return {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
@@ -268,24 +242,6 @@ def compare(
     """
     everyone = ({"gray": gray_baseline} if train is None else baselines(train)) | colorizers
     return {name: evaluate(each, dataset, **options) for name, each in everyone.items()}
-
-
-def measure_quickly(colorizer: Colorizer, dataset: Dataset) -> dict[str, float]:
-    """Measure a colorizer while it trains, only with metrics that are cheap on its device.
-
-    Returns:
-        The means over the photos of delta_e, which is ΔE*ab of 1976 (as L* is the same, the
-        distance in the (a*, b*) plane), colorfulness and colorfulness_real.
-    """
-    rows = []
-    with at_work(colorizer) as device:
-        for rgb in _batches(dataset, 32):
-            rgb = rgb.to(device)
-            L, real_ab = rgb_to_L_ab(rgb)
-            ab = colorizer(L)
-            delta_e = AB_SCALE * (ab - real_ab).norm(dim=1).mean(dim=(1, 2))
-            rows.append(torch.stack([delta_e, colorfulness(L_ab_to_rgb(L, ab)), colorfulness(rgb)]))
-    return dict(zip(QUICK, torch.cat(rows, dim=1).mean(dim=1).tolist()))
 
 
 @contextmanager
@@ -344,12 +300,11 @@ def triptychs(
     colorizer: Colorizer, dataset: Dataset | Tensor, count: int = 10
 ) -> list[Image.Image]:
     """The triptychs of a data set's first photos, or of a tensor uint8 (N, 3, H, W)."""
+    photos = torch.stack([dataset[index] for index in range(min(count, len(dataset)))])
     with at_work(colorizer) as device:
-        made = []
-        for index in range(min(count, len(dataset))):
-            L, real_ab = rgb_to_L_ab(dataset[index][None].to(device))
-            made.append(triptych(L[0], real_ab[0], colorizer(L)[0].float()))
-    return made
+        L, real_ab = rgb_to_L_ab(photos.to(device))
+        predicted_ab = colorizer(L).float()
+    return [triptych(*each) for each in zip(L, real_ab, predicted_ab)]
 
 
 def write_picture(path: Path | str, picture: Image.Image) -> None:
@@ -382,7 +337,6 @@ def evaluate_run(
     train: Dataset,
     test: Dataset,
     pictures: int = 12,
-    with_lpips: bool = False,
     device: torch.device | str | None = None,
 ) -> dict[str, dict[str, float]]:
     """Test the generator in a run's folder beside the baselines, and write down the results.
@@ -393,7 +347,6 @@ def evaluate_run(
         train: the photos it was trained on, to fit the baselines.
         test: photos it never saw.
         pictures: how many of them get a triptych.
-        with_lpips: also measure LPIPS.
         device: see `choose_device`.
 
     Returns:
@@ -404,7 +357,7 @@ def evaluate_run(
     everyone = {"generator": generator}
     if (folder / "best.safetensors").exists():
         everyone["best on validation"] = load_generator(folder / "best.safetensors", device)
-    rows = compare(everyone, test, train, with_lpips=with_lpips)
+    rows = compare(everyone, test, train)
     names = getattr(test, "names", [""] * len(test))
     made = triptychs(generator, test, pictures)
     remove(folder, TRIPTYCHS)

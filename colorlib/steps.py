@@ -75,9 +75,8 @@ class Networks:
         return network
 
     def _adam(self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay=0.0):
-        options = {"betas": betas, "weight_decay": weight_decay, "fused": True}
-        # without weight decay this is plain Adam
-        return torch.optim.AdamW(network.parameters(), learning_rate, **options)
+        options = {"weight_decay": weight_decay, "fused": True}  # with 0, this is plain Adam
+        return torch.optim.AdamW(network.parameters(), learning_rate, betas, **options)
 
     def _generator_optimizer(self) -> torch.optim.AdamW:
         rate, betas = self.config.learning_rate, self.config.betas

@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from colorlib import parallel
 from colorlib.batches import Batches
 from colorlib.config import TrainConfig
-from colorlib.metrics import measure_quickly, triptych_sheet, triptychs, write_picture
+from colorlib.metrics import evaluate, triptych_sheet, triptychs, write_picture
 from colorlib.runs import Run, RunError, choose_device, load_generator, save_generator
 from colorlib.steps import Networks, train_step
 
@@ -102,11 +102,9 @@ def train(
     if generator is None and config.init:
         generator = load_generator(config.init)
     run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
-    with (
-        run_folder as run,
-        own_randomness(config.seed, device),
-        held_interrupt() as interrupt,
-    ):
+    gpus = [device] if device.type == "cuda" else []  # the caller's random numbers are restored
+    with run_folder as run, torch.random.fork_rng(gpus), held_interrupt() as interrupt:
+        torch.manual_seed(config.seed)
         networks = Networks(config, generator, discriminator, device)
         loop = Loop(networks, Batches(dataset, config, device), run, samples, validation)
         loop.resume()
@@ -239,20 +237,13 @@ class Loop:
             self.networks.decay_learning_rates((progress - start) / (end - start))
 
     def _count_seconds(self) -> None:
-        """Add the time since the clock was read or started last."""
+        """Add the time since the clock was read or set last."""
         now = time.monotonic()
         took = min(now - self.clock, 60.0)  # while a laptop sleeps, it doesn't train
         self.seconds, self.clock = parallel.from_first(self.seconds + took), now
 
-    @contextmanager
-    def _stopped_clock(self) -> Iterator[None]:
-        """Don't count this block as training time."""
-        began = time.monotonic()
-        yield
-        self.clock += time.monotonic() - began
-
     def flush(self) -> None:
-        """Read the losses of the last steps from the device, check them, and write them down."""
+        """Read the losses of the last steps from the device, check them, and note them."""
         if not self.pending:
             return
         values = [value for _, losses in self.pending for value in losses.values()]
@@ -264,6 +255,7 @@ class Loop:
             if not all(math.isfinite(row[name]) for name in losses):
                 raise TrainingError(f"a loss is not finite at step {row['step']}: {row}. {ADVICE}")
         self.pending = []
+        self._count_seconds()
         self.bar.update(100 * self.progress() - self.bar.n)
         self.bar.set_postfix({name.removeprefix("loss_"): f"{row[name]:.3f}" for name in losses})
 
@@ -298,15 +290,15 @@ class Loop:
         trained = math.inf if self.is_done() else passed * self.config.batch
         if trained < self.TRAINED_PER_LOOK * len(self.validation):
             return
-        with self._stopped_clock():
-            self._refuse_broken_weights()
-            epoch = round(self.step / len(self.batches), 2)
-            look = {"step": self.step, "epoch": epoch, "stage": self._stage()}
-            look |= measure_quickly(self.networks.generator, self.validation)
-            is_best = self.best_look.get("stage") != look["stage"]
-            if is_best or look["delta_e"] < self.best_look["delta_e"]:
-                self.best, self.best_look = deepcopy(self.networks.generator.state_dict()), look
-            self.looks.append(look)
+        self._refuse_broken_weights()
+        look = {"step": self.step, "epoch": round(self.step / len(self.batches), 2)}
+        look |= {"stage": self._stage()}
+        look |= evaluate(self.networks.generator, self.validation, is_quick=True)
+        is_best = self.best_look.get("stage") != look["stage"]
+        if is_best or look["delta_e"] < self.best_look["delta_e"]:
+            self.best, self.best_look = deepcopy(self.networks.generator.state_dict()), look
+        self.looks.append(look)
+        self.clock = time.monotonic()  # a look is no training time
 
     def save(self) -> None:
         """Write the weights, the tables, the sample pictures, and then the checkpoint."""
@@ -316,15 +308,15 @@ class Loop:
         if self.is_done():
             self.look()
         began = time.monotonic()
-        with self._stopped_clock():
-            self._refuse_broken_weights()
-            self._show_samples()
-            self._write_files()
-            if self.run:  # checkpoint last: the files it stands for must already exist
-                state = {name: getattr(self, name) for name in self.SAVED}
-                self.run.save_checkpoint(state | {"networks": self.networks.state_dict()})
+        self._refuse_broken_weights()
+        self._show_samples()
+        self._write_files()
+        if self.run:  # checkpoint last: the files it stands for must already exist
+            state = {name: getattr(self, name) for name in self.SAVED}
+            self.run.save_checkpoint(state | {"networks": self.networks.state_dict()})
         self.saved_step, self.saved_at = self.step, self.seconds
-        self.save_took = parallel.from_first(time.monotonic() - began)
+        self.clock = time.monotonic()  # and neither is a save
+        self.save_took = parallel.from_first(self.clock - began)
 
     def _write_files(self) -> None:
         """Write the generator's weights, the best ones, and the tables."""
@@ -347,14 +339,6 @@ class Loop:
             name = f"epoch_{self.step / len(self.batches):07.2f}.png"
             pictures = triptychs(self.networks.generator, self.samples, len(self.samples))
             write_picture(self.run.folder / "samples" / name, triptych_sheet(pictures))
-
-
-@contextmanager
-def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the random numbers of this block, and restore the caller's afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from skimage.color import deltaE_ciede2000
 from torch import Tensor, nn
 
 from colorlib.color import AB_SCALE, L_ab_to_rgb, rgb_to_L_ab, rgb_to_lab
-from colorlib.metrics import lpips
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 from lessonkit.figures import INK, PALE, encode, picture_grid, render, show
+from lessonkit.lpips import lpips
 from lessonkit.widgets import is_static
 
 # --- what the metrics miss ---

@@ -33,6 +33,7 @@ from colorlib.metrics import (
 )
 from colorlib.photos import split_by_photo
 from colorlib.steps import Networks, train_step
+from lessonkit.lpips import lpips
 
 HANDFUL = "handful"
 SHIFT = 24  # pixels that the camera moved between the two pictures of the cat
@@ -239,7 +240,11 @@ def measured_rows(
     """
     rows = {}
     for name, colorizer in (baselines(train) | colorizers).items():
-        values = evaluate_photos(colorizer, test, with_lpips=with_lpips)
+        values = evaluate_photos(colorizer, test)
+        if with_lpips:
+            rgb = L_ab_to_rgb(*paint(colorizer, test.rgb))
+            pairs = zip(rgb.split(AT_ONCE), test.rgb.split(AT_ONCE))
+            values["lpips"] = torch.cat([lpips(*pair) for pair in pairs])
         rows[name] = {metric: value.mean().item() for metric, value in values.items()}
         if len(test) > 1:
             scale = 1.96 / len(test) ** 0.5

@@ -23,7 +23,7 @@ from colorlib.config import RECIPES, TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import StridedUNet, UNet
 from colorlib.losses import OBJECTIVES
-from colorlib.metrics import QUICK, evaluate_run, measure_quickly
+from colorlib.metrics import evaluate, evaluate_run
 from colorlib.runs import (
     Run,
     RunError,
@@ -43,6 +43,7 @@ from colorlib.steps import (
 )
 from colorlib.training import Loop, TrainingError, train
 
+LOOKED_AT = ("delta_e", "colorfulness", "colorfulness_real")
 SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
 
 
@@ -511,10 +512,10 @@ class TestARun:
                 Loop, "look", lambda loop: seen.append(copy.deepcopy(loop.networks)) or look(loop)
             )
             train(config, Pictures(8), tmp_path, validation=validation)
-        expected = [measure_quickly(networks.generator, validation) for networks in seen]
+        expected = [evaluate(networks.generator, validation, is_quick=True) for networks in seen]
         looks = read_history(tmp_path / "validation.csv")
         assert [look["step"] for look in looks] == [2, 4, 6, 8, 10]
-        for name in QUICK:
+        for name in LOOKED_AT:
             assert [look[name] for look in looks] == [row[name] for row in expected]
         stages = [networks.is_warming_up for networks in seen]
         assert [look["stage"] == "warm-up" for look in looks] == stages
@@ -537,15 +538,15 @@ class TestARun:
         now, step, save = [0.0], module.train_step, Loop._write_files
 
         def pass_time(seconds, work):
-            def timed(*arguments):
+            def timed(*arguments, **options):
                 now[0] += seconds
-                return work(*arguments)
+                return work(*arguments, **options)
 
             return timed
 
         monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
         monkeypatch.setattr(module, "train_step", pass_time(1, step))
-        monkeypatch.setattr(module, "measure_quickly", pass_time(100, measure_quickly))
+        monkeypatch.setattr(module, "evaluate", pass_time(100, evaluate))
         monkeypatch.setattr(Loop, "_write_files", pass_time(1000, save))
         config = small("l1", seconds=6.0)
         trained = train(config, Pictures(8), tmp_path, validation=Pictures(2))
@@ -570,11 +571,11 @@ class TestARun:
         errors = {2: 1.0, 4: 3.0, 6: 2.0}  # the weights after the second step are the best
         looks = []
 
-        def measure(generator, validation):
+        def measure(generator, validation, is_quick):
             looks.append(2 * len(looks) + 2)
-            return dict.fromkeys(QUICK, errors[looks[-1]])
+            return dict.fromkeys(LOOKED_AT, errors[looks[-1]])
 
-        monkeypatch.setattr(module, "measure_quickly", measure)
+        monkeypatch.setattr(module, "evaluate", measure)
         whole = train(config, dataset, tmp_path / "whole", validation=validation)
         looks.clear()
         with pytest.raises(KeyboardInterrupt):
@@ -769,8 +770,8 @@ class TestFailures:
             return losses
 
         monkeypatch.setattr(module, "train_step", spoil)
-        measured = lambda *_: dict.fromkeys(QUICK, errors.pop(0))  # noqa: E731
-        monkeypatch.setattr(module, "measure_quickly", measured)
+        measured = lambda *_, **__: dict.fromkeys(LOOKED_AT, errors.pop(0))  # noqa: E731
+        monkeypatch.setattr(module, "evaluate", measured)
         with pytest.raises(TrainingError, match="a weight is not finite after step 4"):
             train(small("l1", steps=4), Pictures(8), tmp_path, validation=Pictures(1))
         best = load_generator(tmp_path / "best.safetensors").state_dict()
