@@ -3,9 +3,9 @@
     torchrun --nproc-per-node=2 -m colorlib train pix2pix --data my_photos --batch 32
 
 torchrun starts the same command in every process and gives each a number, its rank. Each process
-trains on its own part of every batch. `DistributedDataParallel` averages their gradients, so they
-all take the same steps and keep the same weights. Batch norm uses the statistics of a process's
-own part. Only the first process writes the run, and its clock and its Ctrl-C count for all. If one
+trains on its own part of every batch, and their gradients are averaged (`steps.learn`), so they all
+take the same steps and keep the same weights. Batch norm uses the statistics of a process's own
+part. Only the first process writes the run, and its clock and its Ctrl-C count for all. If one
 process dies, torchrun stops the others and says which it was; the same command continues.
 
 For two machines, run on each (N is 0 on the first, 1 on the second; all need the same photos):

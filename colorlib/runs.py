@@ -92,23 +92,18 @@ def write_json(path: str | Path, content: dict) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def save_generator(
-    path: str | Path, generator: nn.Module, half: bool = False, **card: str | int | float
-) -> None:
+def save_generator(path: str | Path, generator: nn.Module, **card: str | int | float) -> None:
     """Save a generator's weights as safetensors, with its architecture and a card of facts.
 
     Args:
         path: usually `….safetensors`.
-        generator: on any device; `load_generator` can rebuild those in `GENERATORS`.
-        half: store the weights in 16 bits, which halves the file.
+        generator: on any device; `load_generator` can rebuild those in `GENERATORS`. Of one in
+            half precision (`generator.half()`) the file is half as large.
         card: facts to keep in the file, such as the training data and the photo size.
     """
     arguments = getattr(generator, "config", {})
     facts = {"architecture": type(generator).__name__, "arguments": arguments, **card}
-    weights = {}
-    for name, value in generator.state_dict().items():
-        value = value.half() if half and value.is_floating_point() else value
-        weights[name] = value.detach().cpu().contiguous()
+    weights = {name: value.cpu().contiguous() for name, value in generator.state_dict().items()}
     # one entry with all facts: several entries would be written in random order
     write_bytes(path, save(weights, metadata={"card": json.dumps(facts)}))
 

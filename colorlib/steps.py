@@ -6,11 +6,9 @@ also be close to the real ones. The loop around these steps is in `colorlib.trai
 """
 
 import math
-from inspect import signature
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from colorlib import parallel
 from colorlib.config import TrainConfig
@@ -22,9 +20,6 @@ from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, grad
 class Networks:
     """The generator and the discriminator with their optimizers: everything that a step needs.
 
-    `generator` and `discriminator` are the plain networks, which are saved and tested. The steps
-    call `wrapped_generator` and `wrapped_discriminator`, which share their weights; with several
-    processes they also average the gradients.
     Without an adversarial loss there is no discriminator: it and its optimizer are None.
 
     A network that is passed in is trained as it is, so a part that is frozen stays frozen. If
@@ -49,11 +44,9 @@ class Networks:
         self.is_warming_up = config.warm_up > 0
         self.has_head_start = False  # whether D already trains in the warm-up
         self.generator = self._place(generator or make_generator(config))
-        self.wrapped_generator = self._wrap(self.generator)
-        self.discriminator = self.wrapped_discriminator = self.optimizer_d = None
+        self.discriminator = self.optimizer_d = None
         if config.adversarial != "none":
             self.discriminator = self._place(discriminator or make_discriminator(config))
-            self.wrapped_discriminator = self._wrap(self.discriminator)
             self.optimizer_d = self._adam(self.discriminator, config.d_learning_rate, config.betas)
         self.optimizer_g = self._generator_optimizer()
         self.dtype = choose_precision(config.precision, self.device)
@@ -62,17 +55,11 @@ class Networks:
     def _place(self, network: nn.Module) -> nn.Module:
         if not any(parameter.requires_grad for parameter in network.parameters()):
             network.requires_grad_(True)
+        if parallel.count() > 1:  # all processes start with the first one's weights
+            state = {name: value.cpu() for name, value in network.state_dict().items()}
+            network.load_state_dict(parallel.from_first(state))
         # channels last: the fastest layout for convolutions, on CPU and GPU alike
         return network.to(self.device, memory_format=torch.channels_last).train()
-
-    def _wrap(self, network: nn.Module) -> nn.Module:
-        if parallel.count() > 1:
-            # each process keeps its own buffers: overwriting them between D's two forward passes
-            # would break the backward pass of the first
-            is_new = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
-            option = "forward_sync_buffers" if is_new else "broadcast_buffers"  # before torch 2.15
-            network = DistributedDataParallel(network, **{option: False})
-        return network
 
     def _adam(self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay=0.0):
         options = {"weight_decay": weight_decay, "fused": True}  # with 0, this is plain Adam
@@ -141,7 +128,7 @@ def train_step(networks: Networks, L: Tensor, real_ab: Tensor, step: int) -> dic
     is_g_turn = step % config.g_every == 0 or networks.is_warming_up
     if config.reuse_forward and is_d_turn and is_g_turn:
         with networks.autocast():
-            fake_ab = networks.wrapped_generator(L)
+            fake_ab = networks.generator(L)
     if is_d_turn:
         losses |= discriminator_step(networks, L, real_ab, fake_ab)
     if is_g_turn:
@@ -164,12 +151,12 @@ def discriminator_step(
         loss_d, and d_real and d_fake: D's mean probability of "real" for real and fake colors
         (not for WGAN-GP, whose scores aren't logits). Detached, on the device.
     """
-    config, discriminator = networks.config, networks.wrapped_discriminator
+    config, discriminator = networks.config, networks.discriminator
     objective = OBJECTIVES[config.adversarial]
     with networks.autocast():
         if fake_ab is None:
             with torch.no_grad():
-                fake_ab = networks.wrapped_generator(L)
+                fake_ab = networks.generator(L)
         fake_ab = fake_ab.detach()
         logits_real = discriminator(L, real_ab)
         logits_fake = discriminator(L, fake_ab)
@@ -204,7 +191,7 @@ def generator_step(
     has_adversary = config.adversarial != "none" and not networks.is_warming_up
     loss = 0.0
     with networks.autocast():
-        fake_ab = networks.wrapped_generator(L) if fake_ab is None else fake_ab
+        fake_ab = networks.generator(L) if fake_ab is None else fake_ab
         if has_adversary:
             logits_fake = networks.discriminator(L, fake_ab)
             loss = OBJECTIVES[config.adversarial].generator(logits_fake.float())
@@ -226,6 +213,11 @@ def learn(networks: Networks, optimizer: torch.optim.Optimizer, loss: Tensor) ->
     optimizer.zero_grad(set_to_none=True)
     learning = [each for each in optimizer.param_groups[0]["params"] if each.requires_grad]
     networks.scaler.scale(loss).backward(inputs=learning)
+    if parallel.count() > 1:
+        gradients = [each.grad for each in learning if each.grad is not None]
+        means = parallel.mean_of_all(torch.cat([each.flatten() for each in gradients]))
+        for each, mean in zip(gradients, means.split([each.numel() for each in gradients])):
+            each.copy_(mean.view_as(each))
     networks.scaler.step(optimizer)
     networks.scaler.update()
 

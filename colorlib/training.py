@@ -275,7 +275,7 @@ class Loop:
         if not self.is_done():
             self.look()
         # saving a large checkpoint takes long, so it happens less often: 1/20 of the time at most
-        if self.seconds - self.saved_at >= max(self.SAVE_AT_MOST, 20 * self.save_took):
+        if self.seconds - self.saved_at >= self.SAVE_AT_MOST * max(1.0, 4 * self.save_took):
             self.save()
 
     def look(self) -> None:
@@ -354,8 +354,9 @@ def held_interrupt() -> Iterator[threading.Event]:
         return
 
     def handle(*_: object) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
         flag.set()
-        signal.signal(signal.SIGINT, previous)
 
     previous = signal.signal(signal.SIGINT, handle)
     try:

@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -423,7 +423,7 @@ class TestARun:
 
     def test_a_held_folder_is_refused(self, tmp_path):
         config = small("l1", steps=1)
-        with Run(tmp_path, {}), pytest.raises(RunError, match="another process"):
+        with Run(tmp_path, asdict(config)), pytest.raises(RunError, match="another process"):
             train(config, Pictures(6), tmp_path)
 
     def test_ctrl_c_finishes_the_step_saves_and_says_so(self, tmp_path, monkeypatch):
@@ -687,7 +687,7 @@ class TestARun:
                 return torch.tanh(self.last(L))
 
         train(small("l1", steps=1), Pictures(6), tmp_path, generator=Mine())
-        with pytest.raises(RunError, match="its architecture is 'Mine'"):
+        with pytest.raises(RunError, match="architecture': 'Mine'"):
             load_generator(tmp_path / "generator.safetensors")
 
     def test_a_checkpoint_that_takes_long_to_save_is_saved_less_often(self):
