@@ -380,7 +380,3 @@ def main(arguments: list[str] | None = None) -> None:
         return
     print(message, file=sys.stderr)
     sys.exit(status)
-
-
-if __name__ == "__main__":
-    main()

@@ -234,6 +234,8 @@ class PretrainedUNet(nn.Module):
             and enlarged: the eye sees no finer detail in it.
     """
 
+    multiple = 32  # of which height and width must be multiples
+
     def __init__(self, widths: Sequence[int] = (128, 96, 64, 32)):
         super().__init__()
         self.config = {"widths": list(widths)}
@@ -248,7 +250,7 @@ class PretrainedUNet(nn.Module):
 
     def forward(self, L: Tensor) -> Tensor:
         """Predict chroma from lightness, as `UNet.forward`; H and W are multiples of 32."""
-        check_input(L, 32)
+        check_input(L, self.multiple)
         *skips, x = self.encoder((2 * L - 1).expand(-1, 3, -1, -1))  # x: (B, 320, H/32, W/32)
         for block in self.decoder:
             enlarged = functional.interpolate(x, scale_factor=2.0, mode="nearest")
