@@ -1,9 +1,8 @@
 """Photos as batches of L and ab: in what order, how augmented, and where they are kept.
 
-A data set with all its photos in one uint8 tensor (`dataset.rgb`, (N, 3, H, W)) is read without a
-loop. If they fit, L and ab of all photos are computed once and kept on the device. Otherwise the
-bytes stay in memory, or in a file that is mapped into it, and are converted batch by batch. Any
-other data set is read photo by photo.
+If a data set has all its photos in one uint8 tensor (`dataset.rgb`, (N, 3, H, W)) and they fit, L
+and ab of all photos are computed once and kept on the device. Otherwise its photos are read and
+converted batch by batch.
 """
 
 from collections.abc import Iterator
@@ -43,9 +42,9 @@ class Batches:
     def __init__(self, dataset: Dataset, config: TrainConfig, device: torch.device):
         _check(dataset, config)
         self.dataset, self.config, self.device = dataset, config, device
-        self.rgb, self.kept = getattr(dataset, "rgb", None), None
-        if self.rgb is not None and self.rgb.numel() * 4 <= KEEP_ON_DEVICE:  # float32 per byte
-            chunks = [rgb_to_L_ab(chunk.to(device)) for chunk in self.rgb.split(256)]
+        rgb, self.kept = getattr(dataset, "rgb", None), None
+        if rgb is not None and rgb.numel() * 4 <= KEEP_ON_DEVICE:  # float32 per byte
+            chunks = [rgb_to_L_ab(chunk.to(device)) for chunk in rgb.split(256)]
             self.kept = [torch.cat(part) for part in zip(*chunks, strict=True)]
 
     def __len__(self) -> int:
@@ -100,10 +99,7 @@ class Batches:
             if self.kept is not None:
                 yield tuple(part.index_select(0, chosen) for part in self.kept)
                 continue
-            if self.rgb is None:
-                rgb = torch.stack([self.dataset[index] for index in chosen.tolist()])
-            else:
-                rgb = self.rgb.index_select(0, chosen)
+            rgb = torch.stack([self.dataset[index] for index in chosen.tolist()])
             if self.device.type == "cuda":
                 rgb = rgb.pin_memory()
             yield rgb_to_L_ab(rgb.to(self.device, non_blocking=True))

@@ -266,10 +266,7 @@ def _batches(dataset: Dataset, batch: int = 64) -> Iterator[Tensor]:
         raise ValueError("the data set is empty: give at least one photo")
     for start in range(0, len(dataset), batch):
         stop = min(start + batch, len(dataset))
-        if hasattr(dataset, "rgb"):  # all photos in one tensor
-            yield dataset.rgb[start:stop]
-        else:
-            yield torch.stack([dataset[index] for index in range(start, stop)])
+        yield torch.stack([dataset[index] for index in range(start, stop)])
 
 
 # --- pictures ---

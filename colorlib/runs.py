@@ -45,7 +45,8 @@ class RunError(RuntimeError):
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
     """Return the device with this name; by default a GPU (CUDA, Apple's mps, ...), else the CPU."""
-    return torch.device(name or torch.accelerator.current_accelerator(True) or "cpu")
+    own = torch.accelerator.current_accelerator(check_available=True)
+    return torch.device(name or own or "cpu")
 
 
 @contextmanager

@@ -232,7 +232,7 @@ class Meter:
             return None
         batches = Batches(self.photos, stage.config, self.device)
         if stage.loading == "bytes":  # undo what colorlib keeps on a GPU
-            batches.rgb, batches.kept = self.photos.rgb, None
+            batches.kept = None
         return batches
 
     def _one_by_one(self, stage: Stage) -> Iterator[tuple[Tensor, Tensor]]:

@@ -274,8 +274,8 @@ def test_a_fake_mps_is_chosen_and_what_it_lacks_is_said(tmp_path, monkeypatch, c
     def fail(*arguments):
         raise NotImplementedError("The operator 'aten::upsample' is not implemented for MPS")
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    mps = torch.device("mps")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: mps)
     assert choose_device() == torch.device("mps")
     assert choose_device("cpu") == torch.device("cpu")
     Image.new("L", (32, 32), 50).save(tmp_path / "gray.png")
