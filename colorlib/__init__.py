@@ -2,7 +2,7 @@
 
 Read the modules in this order, which is also the order of the course:
 
-    color          RGB, YUV, HSV and Lab on tensors; scaling for the networks
+    color          RGB, YUV and Lab on tensors; scaling for the networks
     scenes         built-in data: rendered scenes whose colors can be learned in a minute
     runs           atomic writes, weight files, and the folder of a run
     decode         one picture file of any kind: decoded, upright, in sRGB, square
@@ -30,14 +30,14 @@ from colorlib.config import RECIPES, TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import StridedUNet, UNet
 from colorlib.metrics import compare, evaluate, evaluate_run, results_table
-from colorlib.photos import LabeledPhotos, PhotoFolder, open_data
+from colorlib.photos import PhotoFolder, open_data
 from colorlib.runs import load_generator, save_generator
 from colorlib.scenes import SceneDataset, render_scenes
 from colorlib.training import train
 
 __all__ = [
-    "RECIPES", "ImageDiscriminator", "L_ab_to_rgb", "LabeledPhotos",
-    "PatchDiscriminator", "PhotoFolder", "SceneDataset", "StridedUNet", "TrainConfig", "UNet",
+    "RECIPES", "ImageDiscriminator", "L_ab_to_rgb", "PatchDiscriminator",
+    "PhotoFolder", "SceneDataset", "StridedUNet", "TrainConfig", "UNet",
     "colorize", "compare", "evaluate", "evaluate_run", "load_generator", "open_data",
     "render_scenes", "results_table", "rgb_to_L_ab", "save_generator", "train",
 ]  # fmt: skip

@@ -1,9 +1,8 @@
 """Photos as batches of L and ab: in what order, how augmented, and where they are kept.
 
-A data set with all its photos in one uint8 tensor (`dataset.rgb`, (N, 3, H, W)) is read without a
-loop. If they fit, L and ab of all photos are computed once and kept on the device. Otherwise the
-bytes are converted batch by batch. A GPU with enough room keeps the bytes; otherwise they stay in
-memory, or in a file that is mapped into it. Any other data set is read photo by photo.
+If a data set has all its photos in one uint8 tensor (`dataset.rgb`, (N, 3, H, W)) and they fit, L
+and ab of all photos are computed once and kept on the device. Otherwise its photos are read and
+converted batch by batch.
 """
 
 from collections.abc import Iterator
@@ -34,7 +33,6 @@ class Batches:
 
     Attributes:
         kept: L and ab of all photos on the device if they fit, else None.
-        home: the device where photos are picked for a batch.
 
     Raises:
         ValueError: the data set is empty or its photos have the wrong size, or the processes
@@ -44,16 +42,10 @@ class Batches:
     def __init__(self, dataset: Dataset, config: TrainConfig, device: torch.device):
         _check(dataset, config)
         self.dataset, self.config, self.device = dataset, config, device
-        self.rgb, self.kept = getattr(dataset, "rgb", None), None
-        self.home = torch.device("cpu")
-        if self.rgb is not None and self.rgb.numel() * 4 <= KEEP_ON_DEVICE:  # float32 per byte
-            chunks = [rgb_to_L_ab(chunk.to(device)) for chunk in self.rgb.split(256)]
+        rgb, self.kept = getattr(dataset, "rgb", None), None
+        if rgb is not None and rgb.numel() * 4 <= KEEP_ON_DEVICE:  # float32 per byte
+            chunks = [rgb_to_L_ab(chunk.to(device)) for chunk in rgb.split(256)]
             self.kept = [torch.cat(part) for part in zip(*chunks, strict=True)]
-            self.home = device
-        elif self.rgb is not None and device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            if self.rgb.numel() <= free / 4:
-                self.rgb, self.home = self.rgb.to(device), device
 
     def __len__(self) -> int:
         """The number of batches in an epoch; the last one may be smaller."""
@@ -81,7 +73,8 @@ class Batches:
         mirrored = torch.rand(len(order), generator=random) < 0.5 * self.config.flip
         places = torch.rand(len(order), 3, generator=random)
         # copied once per epoch, because the CPU waits for the GPU at each copy
-        drawn = (order.to(self.home), mirrored.to(self.device), places.to(self.device))
+        home = "cpu" if self.kept is None else self.device  # where photos are picked for a batch
+        drawn = (order.to(home), mirrored.to(self.device), places.to(self.device))
         return [self._own_parts(part)[position:] for part in drawn]
 
     def _own_parts(self, epoch: Tensor) -> list[Tensor]:
@@ -102,16 +95,12 @@ class Batches:
 
     def _load(self, indices: list[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         """Yield L and ab of the photos in each batch, on the device."""
-        if self.kept is not None:
-            for chosen in indices:
-                yield tuple(part.index_select(0, chosen) for part in self.kept)
-            return
         for chosen in indices:
-            if self.rgb is None:
-                rgb = torch.stack([self.dataset[index] for index in chosen.tolist()])
-            else:
-                rgb = self.rgb.index_select(0, chosen)
-            if self.device.type == "cuda" and not rgb.is_cuda:
+            if self.kept is not None:
+                yield tuple(part.index_select(0, chosen) for part in self.kept)
+                continue
+            rgb = torch.stack([self.dataset[index] for index in chosen.tolist()])
+            if self.device.type == "cuda":
                 rgb = rgb.pin_memory()
             yield rgb_to_L_ab(rgb.to(self.device, non_blocking=True))
 

@@ -9,28 +9,21 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Literal
 
+import torch
 import tyro
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, Positional
-from tyro.conf import subcommand as named
 
 from colorlib import parallel
 from colorlib.coloring import NOTE, black_and_white, colorize, save_photo
 from colorlib.config import RECIPES, TrainConfig
 from colorlib.decode import PhotoError
-from colorlib.download import TERMS, DownloadError, download_caltech101, download_duts
+from colorlib.download import TERMS, download_caltech101, download_duts
 from colorlib.metrics import evaluate_run, results_table
-from colorlib.photos import (
-    CACHE,
-    count_reasons,
-    find_photos,
-    open_data,
-    split_by_photo,
-    write_left_out,
-)
+from colorlib.photos import CACHE, count_reasons, find_photos, open_data, split_by_photo
 from colorlib.runs import (
     RunError,
     choose_device,
@@ -39,8 +32,9 @@ from colorlib.runs import (
     read_card,
     read_config,
     refuse_foreign,
+    write_text,
 )
-from colorlib.training import TrainingError, is_out_of_memory, train
+from colorlib.training import TrainingError, train
 
 SPLIT_SEED = 0  # the same test photos whatever the seed of the training
 VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # fraction of the training photos, photos
@@ -62,7 +56,7 @@ ABOUT = {
 
 
 @dataclass
-class Train:
+class Training:
     """Train a network to color photos, and test it on photos it never saw."""
 
     recipe: TrainConfig
@@ -91,21 +85,21 @@ class Train:
 
     def open_data(self) -> tuple[Dataset, Dataset]:
         """Open the training and test data; print once which files are skipped."""
-        held = nullcontext()
-        if parallel.is_first():
+        is_first, held = parallel.is_first(), nullcontext()
+        if is_first:
             refuse_foreign(self.out)
             held = hold(self.out)
         with held, TemporaryDirectory() as temporary:
             path = self.out / SPLIT
-            if self.fresh and parallel.is_first():
+            if self.fresh and is_first:
                 path.unlink(missing_ok=True)
             split = parallel.from_first(path.read_bytes() if path.exists() else b"")
-            own = self.out if parallel.is_on_first_machine() else Path(temporary)
-            if split and own != self.out:  # the other machines have no run folder
+            own = self.out if is_first else Path(temporary)  # other machines have no run folder
+            if split and not is_first:
                 (own / SPLIT).write_bytes(split)
             with parallel.first_goes_first():
                 train_data, test_data = open_run_data(self.recipe, own, self.cache)
-        if parallel.is_first():
+        if is_first:
             report_left_out(getattr(train_data, "left_out", []), self.out / LEFT_OUT)
             counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
             print(f"{counts}; writing to {self.out}")
@@ -115,12 +109,12 @@ class Train:
 
 
 Recipe = tyro.extras.subcommand_type_from_defaults(
-    {name: Train(config, Path("runs", name)) for name, config in RECIPES.items()}, ABOUT
+    {name: Training(config, Path("runs", name)) for name, config in RECIPES.items()}, ABOUT
 )
 
 
 @dataclass
-class TrainRecipe:
+class Train:
     """Train a network to color photos, and test it on photos it never saw.
 
     Choose a recipe, then change what you like. For example:
@@ -149,8 +143,6 @@ class Evaluate:
     """The run's folder."""
     data: str = ""
     """The photos, if they are not where the run found them."""
-    lpips: bool = False
-    """Also measure LPIPS; its network is downloaded at the first use."""
     device: str | None = None
     """cuda, mps or cpu; by default the best one there is."""
     cache: Path | None = CACHE
@@ -168,7 +160,7 @@ class Evaluate:
                 "train on the first part"
             )
         data = open_run_data(config, self.folder, self.cache, self.data)
-        evaluate_run(self.folder, *data, with_lpips=self.lpips, device=self.device)
+        evaluate_run(self.folder, *data, device=self.device)
         Show(self.folder).run()
 
 
@@ -217,16 +209,11 @@ class Colorize:
         generator = load_generator(self.weights, choose_device(self.device))
         size = self.size or int(read_card(self.weights).get("size", 256))
         targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
-        photos = {path.absolute() for path in targets}
-        copies = {target.absolute() for target in targets.values()}
+        copies = {*targets.values()}
         for path, target in tqdm(targets.items(), "coloring", unit="photo", delay=2):
-            is_copy = path.absolute() in copies  # of an earlier call, or named like one
-            keeps = target.exists() and (target.absolute() in photos or not self.overwrite)
-            if is_copy or keeps:
-                reason = (
-                    "it is the colored copy of another photo" if is_copy else f"{target} exists"
-                )
-                tqdm.write(f"{path}: skipped, {reason}")
+            # one of the photos may be named like a copy of another one
+            if path in copies or target.exists() and (target in targets or not self.overwrite):
+                tqdm.write(f"{path}: skipped, it is a colored copy or has one")
                 counts["skipped"] += 1
                 continue
             try:
@@ -244,27 +231,25 @@ class Colorize:
 
     def targets(self) -> dict[Path, Path]:
         """Map each photo to its colored copy; the copies keep the tree below the common folder."""
-        photos, roots = [], []
+        photos, roots, out = [], [], self.out.absolute()
         for given in self.photos:
-            # Windows' shells leave patterns such as *.jpg to the program
-            is_name = os.path.exists(given)  # as photo[1].jpg is, although it looks like a pattern
-            found = [] if is_name else sorted(glob.glob(given, recursive=True))
-            for path in map(Path, found or [given]):
+            # Windows' shells leave patterns such as *.jpg to the program; photo[1].jpg is a name
+            found = [] if os.path.exists(given) else sorted(glob.glob(given, recursive=True))
+            for path in (Path(each).absolute() for each in found or [given]):
                 photos += find_photos(path)[0] if path.is_dir() else [path]
-                roots.append(path.absolute() if path.is_dir() else path.absolute().parent)
+                roots.append(path if path.is_dir() else path.parent)
         if not photos:
             raise ValueError("no photos there: give photos, folders or patterns such as *.jpg")
-        root, out = Path(os.path.commonpath(roots)), self.out.absolute()
-        if out != root and out.is_relative_to(root):  # results of an earlier call
-            photos = [path for path in photos if not path.absolute().is_relative_to(out)]
-        photos = list(dict.fromkeys(photos))  # one may be in a folder that is given as well
-        alike = Counter(str(path.with_suffix("")).lower() for path in photos)
+        root = Path(os.path.commonpath(roots))
+        if root in out.parents:  # results of an earlier call
+            photos = [path for path in photos if not path.is_relative_to(out)]
+        stems = Counter(str(path.with_suffix("")).lower() for path in {*photos})
         targets, suffix = {}, {"png": "png", "jpeg": "jpg"}[self.format]
         for path in photos:
             # a folder may hold cat.jpg and Cat.png
-            kind = f"_{path.suffix[1:]}" if alike[str(path.with_suffix("")).lower()] > 1 else ""
-            name = f"{path.stem}{kind}_colored.{suffix}"
-            targets[path] = self.out / path.absolute().relative_to(root).with_name(name)
+            is_alone = stems[str(path.with_suffix("")).lower()] == 1
+            name = path.stem if is_alone else f"{path.stem}_{path.suffix[1:]}"
+            targets[path] = out / path.relative_to(root).with_name(f"{name}_colored.{suffix}")
         return targets
 
 
@@ -353,11 +338,12 @@ def report_left_out(left_out: list[tuple[str, str]], path: Path) -> None:
     path.unlink(missing_ok=True)  # of an earlier start
     if not left_out:
         return
-    for name, reason in left_out[:10]:
-        print(f"left out: {name}: {reason}")
-    reasons = [f"{count} {reason}" for reason, count in count_reasons(left_out).items()]
-    write_left_out(path, left_out)
-    print(f"{len(left_out)} left out in all ({', '.join(reasons)}): {path}")
+    lines = [" ".join(f"{name}: {reason}".splitlines()) for name, reason in left_out]
+    write_text(path, "\n".join([f"# {len(lines)} left out, and why", *lines, ""]))
+    for line in lines[:10]:
+        print("left out:", line)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(left_out).items())
+    print(f"{len(lines)} left out in all ({reasons}): {path}")
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -377,33 +363,20 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # Jupyter's streams have no such method
             stream.reconfigure(errors="replace")  # Windows' may know no arrows
-    commands = (
-        Annotated[TrainRecipe, named("train")]
-        | Annotated[Evaluate, named("evaluate")]
-        | Annotated[Show, named("show")]
-        | Annotated[Colorize, named("colorize")]
-        | Annotated[Threshold, named("threshold")]
-        | Annotated[Download, named("download")]
-    )
+    commands = Train | Evaluate | Show | Colorize | Threshold | Download
     about = "Color black-and-white photographs with a conditional GAN."
-    options = {"args": arguments, "config": STYLE}
     try:
-        tyro.cli(commands, prog="colorlib", description=about, **options).run()
+        tyro.cli(commands, prog="colorlib", description=about, args=arguments, config=STYLE).run()
     except KeyboardInterrupt as interrupt:
         status, message = 130, f"\n{str(interrupt) or 'stopped'}"
-    except (RunError, TrainingError, DownloadError, OSError, ValueError) as error:
+    except (RunError, TrainingError, OSError, ValueError) as error:
         status, message = 1, f"colorlib: {error}"
     except NotImplementedError as error:  # what Apple's mps lacks
         status, message = 1, f"colorlib: this device can't do it: add --device cpu ({error!s:.80})"
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        status, message = 1, "colorlib: out of memory: close other programs"
+    except torch.OutOfMemoryError as error:
+        advice = "choose a smaller --batch or --size, or close other programs"
+        status, message = 1, f"colorlib: {error!s:.80}: {advice}"
     else:
         return
     print(message, file=sys.stderr)
     sys.exit(status)
-
-
-if __name__ == "__main__":
-    main()

@@ -25,8 +25,10 @@ from colorlib.decode import PhotoError, image_to_rgb, read_photo, strips
 from colorlib.metrics import Colorizer, at_work
 from colorlib.runs import atomic_write, choose_device, load_generator, read_card
 
-MULTIPLE = 16  # what the generators' four halvings need
+MULTIPLE = 32  # of which the network's height and width are multiples; every generator takes these
 LONGEST = 4  # longer side that the network sees, in model sizes; longer photos are shrunk further
+# L*/100 of the 256 grays: looking them up is four times as fast as converting
+GRAY_LEVELS = gray_from_lightness(torch.arange(256).byte().expand(3, 1, 256)).flatten().numpy()
 NOTE = "The colors of this picture were invented by a neural network (colorlib) and may be wrong."
 
 
@@ -65,22 +67,19 @@ def colorize(
     elif device is not None and isinstance(generator, nn.Module):
         generator = generator.to(device)
     photo = _open_rgb(image)
-    multiple = getattr(generator, "multiple", MULTIPLE)
-    small = _small_lightness(photo, *model_shape(photo.height, photo.width, size or 256, multiple))
+    small = _small_lightness(photo, *model_shape(photo.height, photo.width, size or 256))
     return _join(photo, _predict(generator, small))
 
 
-def model_shape(
-    height: int, width: int, size: int = 256, multiple: int = MULTIPLE
-) -> tuple[int, int]:
+def model_shape(height: int, width: int, size: int = 256) -> tuple[int, int]:
     """Find the height and width at which a network trained at `size` should see a photo.
 
     The shorter side becomes `size`, as when training photos were cropped: things appear as large
     as the network knows them, and nothing is cut off. Both sides are rounded to multiples of
-    `multiple`. A very long photo is shrunk further, to bound the work.
+    `MULTIPLE`. A very long photo is shrunk further, to bound the work.
     """
     scale = min(size / min(height, width), LONGEST * size / max(height, width))
-    rounded = (multiple * max(1, round(side * scale / multiple)) for side in (height, width))
+    rounded = (MULTIPLE * max(1, round(side * scale / MULTIPLE)) for side in (height, width))
     return tuple(rounded)
 
 
@@ -145,15 +144,8 @@ def _lightness(photo: Image.Image) -> Tensor:
     pixels = np.array(photo)
     gray = pixels[..., 0]
     if (pixels[..., 1] == gray).all() and (pixels[..., 2] == gray).all():
-        return torch.from_numpy(_gray_levels().take(gray))[None, None]
+        return torch.from_numpy(GRAY_LEVELS.take(gray))[None, None]
     return gray_from_lightness(torch.from_numpy(pixels).permute(2, 0, 1)[None])
-
-
-@cache
-def _gray_levels() -> np.ndarray:
-    """L*/100 of the 256 grays, (256,): looking them up is four times as fast as converting."""
-    levels = torch.arange(256, dtype=torch.uint8)
-    return gray_from_lightness(levels.expand(3, 1, 256)).flatten().numpy()
 
 
 def _small_lightness(photo: Image.Image, height: int, width: int) -> Tensor:

@@ -8,12 +8,16 @@ U-Net with 64 to 1024 channels against a discriminator that sees the whole photo
 cross-entropy alone. It is included as `tutorial`, at its usual sizes, for comparison.
 """
 
-from dataclasses import dataclass, fields, replace
-from inspect import formatannotation
-from typing import Literal, get_args, get_origin
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid", "allow_inf_nan": False})
 class TrainConfig:
     """Everything that decides what a run learns. The defaults are the recipe `warm`.
 
@@ -22,19 +26,22 @@ class TrainConfig:
 
     # data
     data: str = ""  # where the photos come from; `train` fills it in from the data set
-    size: int = 64  # height and width of the training photos in pixels
+    # height and width of the training photos in pixels
+    size: Annotated[int, Field(ge=32, multiple_of=16)] = 64
     fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square; for the record
     flip: bool = True  # mirror each photo with probability 1/2
-    zoom: float = 1.0  # enlarge each photo by a random factor up to this, and crop it at random
+    # enlarge each photo by a random factor up to this, and crop it at random
+    zoom: Annotated[float, Field(ge=1)] = 1.0
 
     # networks
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
-    generator_width: int = 32  # channels
+    generator_width: Annotated[int, Field(ge=2)] = 32  # channels
     # start from a trained generator: photos, scenes, or the generator.safetensors of a run
     init: str | None = None
     discriminator: Literal["image", "patch"] = "patch"  # one score per photo, or one per patch
-    discriminator_width: int = 16  # channels of the patch discriminator's first layer
-    discriminator_layers: int = 2  # strided layers of the patch discriminator: it sees 34 pixels
+    discriminator_width: PositiveInt = 16  # channels of the patch discriminator's first layer
+    # strided layers of the patch discriminator: it sees 34 pixels
+    discriminator_layers: PositiveInt = 2
     discriminator_norm: Literal["batch", "none"] = "none"  # see `PatchDiscriminator`
 
     # losses
@@ -45,75 +52,38 @@ class TrainConfig:
     lambda_penalty: float = 10.0  # weight of WGAN-GP's gradient penalty, as in the paper
 
     # optimizer and schedule
-    warm_up: float = 0.72  # fraction of the budget in which G trains on the reconstruction alone
+    warm_up: Fraction = 0.72  # fraction of the budget in which G trains on the reconstruction alone
     warm_up_learning_rate: float = 4e-3  # of G in the warm-up
-    d_head_start: float = 0.25  # D already trains in this last fraction of the warm-up
+    d_head_start: Fraction = 0.25  # D already trains in this last fraction of the warm-up
     learning_rate: float = 1e-3  # of G in the GAN stage
     d_learning_rate: float = 2e-3
     learning_rate_decay: bool = True  # to 0 in each stage, see `Networks.decay_learning_rates`
     betas: tuple[float, float] = (0.5, 0.999)  # Adam's (β1, β2) in the GAN stage
-    weight_decay: float = 0.0  # AdamW's, for G only
-    d_every: int = 1  # D trains on every d_every-th step
-    g_every: int = 1  # G trains on every g_every-th step; the paper's k is g_every / d_every
+    weight_decay: NonNegativeFloat = 0.0  # AdamW's, for G only
+    d_every: PositiveInt = 1  # D trains on every d_every-th step
+    # G trains on every g_every-th step; the paper's k is g_every / d_every
+    g_every: PositiveInt = 1
     reuse_forward: bool = True  # D's step and G's step use the same forward pass of G
-    batch: int = 16  # photos per step, over all processes
+    batch: PositiveInt = 16  # photos per step, over all processes
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    compile: Literal["none", "default", "reduce-overhead"] = "none"  # the mode of torch.compile
     seed: int = 0
 
     # budget
-    epochs: int | None = None  # passes over the photos
-    steps: int | None = None  # batches
-    seconds: float | None = None  # training time; such a run does not repeat to the bit
+    epochs: PositiveInt | None = None  # passes over the photos
+    steps: PositiveInt | None = None  # batches
+    seconds: PositiveFloat | None = None  # training time; such a run does not repeat to the bit
     # the tutorial stops early when D says 1/2 to real and fake alike: stop after an epoch in which
     # D's mean answers to both were closer to 1/2 than this; 0 never stops
     stop_at_half: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON only has lists
-        for field in fields(self):
-            if not is_a(value := getattr(self, field.name), field.type):
-                wanted = formatannotation(field.type).replace("Literal", "one of ")
-                raise ValueError(f"{field.name} must be {wanted}; got {value!r}")
-        for name, least in AT_LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
-        for name in ("warm_up", "d_head_start"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
-        budgets = [b for b in (self.epochs, self.steps, self.seconds) if b is not None]
-        if len(budgets) > 1 or any(budget <= 0 for budget in budgets):
-            raise ValueError(f"give one budget above 0: epochs, steps or seconds; got {budgets}")
-        if self.size % 16:
-            raise ValueError(f"size must be a multiple of 16, got {self.size}")
+        if len([b for b in (self.epochs, self.steps, self.seconds) if b is not None]) > 1:
+            raise ValueError("give one budget: epochs, steps or seconds")
         if self.reconstruction == "none" and (self.adversarial == "none" or self.warm_up):
             raise ValueError("without a reconstruction, warm_up must be 0 and adversarial not none")
         has_norm = self.discriminator == "image" or self.discriminator_norm == "batch"
-        if self.adversarial == "wgan_gp" and (has_norm or self.compile != "none"):
-            raise ValueError(
-                "wgan_gp needs discriminator patch, discriminator_norm none and compile none"
-            )
-
-
-LARGEST = 1e12  # the limit for every number in a configuration; it also keeps out NaN and infinity
-AT_LEAST = {"size": 32, "generator_width": 2}  # the lean U-Net starts with half of the width
-AT_LEAST |= dict.fromkeys(("zoom", "batch", "d_every", "g_every"), 1)
-AT_LEAST |= dict.fromkeys(("discriminator_width", "discriminator_layers"), 1)
-
-
-def is_a(value: object, kind: object) -> bool:
-    """Whether a value has the type of a field's annotation; an int also counts as a float."""
-    parts = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in parts
-    if get_origin(kind) is tuple:
-        has_length = isinstance(value, tuple) and len(value) == len(parts)
-        return has_length and all(map(is_a, value, parts))
-    if parts:  # int | None
-        return any(is_a(value, part) for part in parts)
-    if kind in (int, float) and isinstance(value, kind | int):
-        return not isinstance(value, bool) and abs(value) < LARGEST
-    return isinstance(value, kind)
+        if self.adversarial == "wgan_gp" and has_norm:
+            raise ValueError("wgan_gp needs discriminator patch and discriminator_norm none")
 
 
 WARM = TrainConfig()

@@ -10,7 +10,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import BinaryIO
 
 import numpy as np
@@ -18,11 +18,11 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 try:
     from pillow_heif import register_heif_opener
-except ImportError:
-    HAS_HEIF = False
-else:
+
     register_heif_opener()
-    HAS_HEIF = True
+    NO_HEIF = ""
+except ImportError:
+    NO_HEIF = " (HEIC photos need pillow-heif: pip install pillow-heif)"
 
 Image.init()
 # Not EPS: Pillow would run Ghostscript on it. AVIF and HEIF depend on what is installed.
@@ -33,7 +33,8 @@ DEEP_GRAY_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
 MAX_MEGAPIXELS = 178  # Pillow's own limit
 MAX_TRAINING_MEGAPIXELS = 64  # eight photos are decoded at a time, at 4 bytes per pixel
-STRIP_PIXELS = 2**18  # converted at a time, so that no whole photo exists as floats
+# converted at a time: no whole photo exists as floats, and their floats fit a CPU core's own cache
+STRIP_PIXELS = 2**16
 DARK_TOP = 4095  # 16-bit files that stay below this probably hold 12 bits or 8
 
 GRAY_SPREAD = 12  # levels between the smallest and largest of R, G, B; JPEG noise stays below
@@ -47,18 +48,10 @@ FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 # The EXIF entries that stay true in a colored copy. A list, because a TIFF file's own layout is
 # stored among them too.
-KEPT_EXIF = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-    ExifTags.IFD.Exif,
-    ExifTags.IFD.GPSInfo,
-)
+KEPT_EXIF = "ImageDescription Make Model DateTime Artist Copyright".split()
+KEPT_EXIF_GROUPS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
-# Pillow warns above 89 megapixels; here `opened` checks the size.
+# Pillow warns above 89 megapixels; here `read_photo` checks the size.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
@@ -93,11 +86,24 @@ def read_photo(
             `MAX_TRAINING_MEGAPIXELS` with `shrink_to`.
     """
     limit = MAX_MEGAPIXELS if shrink_to is None else MAX_TRAINING_MEGAPIXELS
-    with opened(path_or_file, limit) as image:
-        if shrink_to is not None:
-            image.draft(None, (shrink_to, shrink_to))  # does nothing to other formats
-        image.load()
-        return _to_rgb(image)
+    is_path = isinstance(path_or_file, str | os.PathLike)
+    try:
+        if is_path:
+            status = os.stat(path_or_file)
+            if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait forever
+                raise PhotoError("not a regular file: give the path of a photo")
+            if not status.st_size:
+                raise PhotoError("empty file: copy or download it again")
+        with Image.open(path_or_file, formats=FORMATS) as image:
+            if image.width * image.height > limit * 1_000_000:
+                raise PhotoError(f"more than {limit} megapixels: make it smaller first")
+            if shrink_to is not None:
+                image.draft(None, (shrink_to, shrink_to))  # does nothing to other formats
+            image.load()
+            return _to_rgb(image)
+    except Exception as error:  # on hostile bytes the decoders raise almost anything
+        name = path_or_file if is_path else getattr(path_or_file, "name", "this picture")
+        raise PhotoError(explain(error), str(name)) from error
 
 
 def image_to_rgb(image: Image.Image) -> Image.Image:
@@ -144,31 +150,6 @@ def strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
-@contextmanager
-def opened(
-    file: str | os.PathLike | BinaryIO, megapixels: int = MAX_MEGAPIXELS
-) -> Iterator[Image.Image]:
-    """Open a picture by its header; explain in plain words what goes wrong until it is closed."""
-    is_path = isinstance(file, str | os.PathLike)
-    try:
-        if is_path:
-            status = os.stat(file)
-            if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait forever
-                raise PhotoError("not a regular file: give the path of a photo")
-            if not status.st_size:
-                raise PhotoError("empty file: copy or download it again")
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > megapixels * 1_000_000:
-                raise PhotoError(f"more than {megapixels} megapixels: make it smaller first")
-            yield image
-    except Exception as error:  # on hostile bytes the decoders raise almost anything
-        name = file if is_path else getattr(file, "name", "this picture")
-        reason = explain(error)
-        if isinstance(error, UnidentifiedImageError) and not HAS_HEIF and _is_heif(file):
-            reason = "an HEIC photo: pip install pillow-heif, or save it as JPEG"
-        raise PhotoError(reason, str(name)) from error
-
-
 def explain(error: Exception) -> str:
     """Say what is wrong with a file to the person who brought it."""
     match error:
@@ -177,19 +158,10 @@ def explain(error: Exception) -> str:
         case Image.DecompressionBombError() | MemoryError():
             return f"more than {MAX_MEGAPIXELS} megapixels: make it smaller first"
         case UnidentifiedImageError():
-            return "not a picture that colorlib can read: save it as JPEG or PNG"
+            return f"not a picture that colorlib can read{NO_HEIF}: save it as JPEG or PNG"
         case OSError(errno=int()):
             return f"cannot be opened ({error.strerror}): check the path and its permissions"
     return f"damaged or cut off ({error}): copy or download it again, or save it as JPEG"
-
-
-def _is_heif(file: str | os.PathLike | BinaryIO) -> bool:
-    """Whether a file begins like an iPhone's photo (ISO/IEC 14496-12: a box named "ftyp")."""
-    if isinstance(file, str | os.PathLike):
-        with open(file, "rb") as content:
-            return _is_heif(content)
-    file.seek(0)
-    return file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -226,10 +198,12 @@ def _metadata(image: Image.Image) -> dict:
     info = {}
     with suppress(Exception):  # cameras and scanners write anything
         found, kept = image.getexif(), Image.Exif()
-        for tag in KEPT_EXIF:
+        for tag in (ExifTags.Base[name] for name in KEPT_EXIF):
             if tag in found:
-                is_group = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-                kept[tag] = found.get_ifd(tag) if is_group else found[tag]
+                kept[tag] = found[tag]
+        for group in KEPT_EXIF_GROUPS:
+            if entries := found.get_ifd(group):
+                kept[group] = entries
         if kept:
             info["exif"] = kept.tobytes()
     with suppress(Exception):
@@ -248,17 +222,14 @@ def _apply_profile(image: Image.Image, content: bytes) -> Image.Image:
         return ImageCms.profileToProfile(image, profile, srgb, **options)
     is_for_gray = profile.profile.xcolor_space.strip() == "GRAY"
     ramp = Image.frombytes("L", (256, 1), bytes(range(256))).convert("L" if is_for_gray else "RGB")
-    levels = ImageCms.profileToProfile(ramp, profile, srgb, **options).getchannel("G")
+    ramp = ImageCms.profileToProfile(ramp, profile, srgb, **options).getchannel("G").tobytes()
     if image.mode == "L":  # 256 levels: look up the pixels
-        return image.point(list(levels.tobytes()))
-    if "srgb" in ImageCms.getProfileDescription(profile).lower() and _is_identity(levels):
+        return image.point(list(ramp))
+    # some profiles of linear light have sRGB in their names, but change the grays
+    is_named_srgb = "srgb" in ImageCms.getProfileDescription(profile).lower()
+    if is_named_srgb and all(abs(level - place) <= 1 for place, level in enumerate(ramp)):
         return image
     return ImageCms.profileToProfile(image, profile, srgb, **options)
-
-
-def _is_identity(levels: Image.Image) -> bool:
-    """Whether grays stay as they are; some profiles of linear light have sRGB in their names."""
-    return all(abs(level - place) <= 1 for place, level in enumerate(levels.tobytes()))
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
@@ -282,7 +253,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         values = np.asarray(strip)
         if not (values.min() >= 0 and values.max() <= top):  # "not", to refuse NaN as well
             raise PhotoError(f"values outside 0..{top}: save it as 8-bit PNG or JPEG")
-        result.paste(Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)), (0, row))
+        levels = np.rint(values * np.float32(255 / top))  # in float32, for speed
+        result.paste(Image.fromarray(levels.astype(np.uint8)), (0, row))
     if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # here 0 is white
         result = ImageOps.invert(result)
     return result

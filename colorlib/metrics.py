@@ -10,17 +10,12 @@ takes batches of rgb (B, 3, H, W), float 0..1 or uint8, and returns one value pe
 raises ValueError if the two batches differ in shape.
 """
 
-import math
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
 from skimage.color import deltaE_ciede2000
 from skimage.metrics import structural_similarity
 from tabulate import tabulate
@@ -35,11 +30,6 @@ Colorizer = Callable[[Tensor], Tensor]
 
 COMMITTED_DISTANCE = 25.0  # in the (a*, b*) plane, where the two paints are 126 apart
 PIXEL_COUNTS = ("committed_pixels", "balloon_pixels")
-QUICK = ("delta_e", "colorfulness", "colorfulness_real")
-
-
-class MetricUnavailable(RuntimeError):  # noqa: N818 (nobody made an error)
-    """A metric that isn't available on this machine; the message says why and what to do."""
 
 
 # --- metrics ---
@@ -105,8 +95,6 @@ def committed(predicted: Tensor, labels: Tensor) -> float:
     Returns:
         The fraction of all balloon pixels in the batch, 0..1; NaN if there are none.
 
-    Raises:
-        ValueError: the label maps do not fit the pictures.
     """
     hits, pixels = _balloon_pixels(predicted, labels)
     return (hits.sum() / pixels.sum()).item()
@@ -115,42 +103,10 @@ def committed(predicted: Tensor, labels: Tensor) -> float:
 def _balloon_pixels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Count the committed and all balloon pixels of each photo, (B,) each."""
     ab = rgb_to_lab(rgb)[:, 1:]
-    if labels.shape != ab[:, 0].shape:
-        expected, got = tuple(ab[:, 0].shape), tuple(labels.shape)
-        raise ValueError(f"expected label maps {expected}, one for each picture, got {got}")
     paints = ab.new_tensor([BALLOON_RED_AB, BALLOON_BLUE_AB])[:, :, None, None]
     is_near = (ab[:, None] - paints).norm(dim=2).amin(dim=1) <= COMMITTED_DISTANCE  # (B, H, W)
-    is_balloon = labels.to(ab.device) == LABELS.index("balloon")
+    is_balloon = labels.to(ab.device).reshape(is_near.shape) == LABELS.index("balloon")
     return (is_near & is_balloon).sum(dim=(1, 2)), is_balloon.sum(dim=(1, 2))
-
-
-def lpips(predicted: Tensor, real: Tensor) -> Tensor:
-    """Learned perceptual distance (AlexNet); lower is closer. Pictures of at least 32×32 pixels.
-
-    Raises:
-        MetricUnavailable: the network's weights can't be loaded or downloaded.
-
-    Reference: Zhang et al. 2018.
-    """
-    predicted, real = _as_pair(predicted, real)
-    with torch.no_grad():
-        return _lpips_network().to(real.device)(predicted, real, normalize=True).reshape(-1)
-
-
-@cache
-def _lpips_network() -> nn.Module:
-    # imported here: it takes longer than the rest of colorlib together
-    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-    from torchvision.models import AlexNet_Weights
-
-    try:
-        return LearnedPerceptualImagePatchSimilarity("alex").net
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-        raise MetricUnavailable(
-            f"LPIPS is not available: its AlexNet weights could not be loaded ({error}). Connect "
-            f"to the internet once (233 MB), or put {AlexNet_Weights.DEFAULT.url} into "
-            f"{Path(torch.hub.get_dir(), 'checkpoints')}, in place of a broken one"
-        ) from error
 
 
 def _as_pair(predicted: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,7 +171,7 @@ def baselines(train: Dataset) -> dict[str, Colorizer]:
 
 
 def evaluate_photos(
-    colorizer: Colorizer, dataset: Dataset, batch: int = 32, with_lpips: bool = False
+    colorizer: Colorizer, dataset: Dataset, batch: int = 32, is_quick: bool = False
 ) -> dict[str, Tensor]:
     """Measure a colorizer on each photo of a data set, on the colorizer's device.
 
@@ -223,25 +179,36 @@ def evaluate_photos(
         colorizer: a generator or a baseline; a network is left as it was.
         dataset: the photos. If it has `labels`, (N, H, W), they are rendered scenes.
         batch: photos at a time.
-        with_lpips: also measure LPIPS; if it isn't available, warn and leave it out.
+        is_quick: measure only what costs little next to coloring the photos.
 
     Returns:
         psnr_ab, psnr_rgb, ssim, ciede2000, colorfulness and colorfulness_real; for scenes
-        committed_pixels and balloon_pixels; lpips: (N,) each, on the CPU.
+        committed_pixels and balloon_pixels: (N,) each, on the CPU. If it is quick: delta_e, which
+        is ΔE*ab of 1976 (as L* is the same, the distance in the (a*, b*) plane), and both
+        colorfulnesses.
 
     Raises:
-        ValueError: the data set is empty, or the label maps do not fit it.
+        ValueError: the data set is empty.
     """
-    labels = getattr(dataset, "labels", None)
+    rows, start, labels = [], 0, getattr(dataset, "labels", None)
     has_maps = getattr(labels, "ndim", 0) == 3  # torchvision's data sets have a label per photo
-    if has_maps and len(labels) != len(dataset):
-        raise ValueError(f"{len(labels)} label maps for {len(dataset)} photos: they must match")
-    with_lpips = with_lpips and _has_lpips()  # asked once, not for every batch
-    rows, start = [], 0
     with at_work(colorizer) as device:
         for rgb in _batches(dataset, batch):
-            part = torch.as_tensor(labels[start : start + len(rgb)]) if has_maps else None
-            rows.append(_measure(colorizer, rgb.to(device), part, with_lpips))
+            L, real_ab = rgb_to_L_ab(rgb.to(device))
+            predicted_ab = colorizer(L)
+            real, predicted = to_unit(rgb.to(device)), L_ab_to_rgb(L, predicted_ab)
+            row = {"colorfulness": colorfulness(predicted), "colorfulness_real": colorfulness(real)}
+            if is_quick:
+                row["delta_e"] = AB_SCALE * (predicted_ab - real_ab).norm(dim=1).mean(dim=(1, 2))
+            else:
+                row["psnr_ab"] = psnr_ab(predicted_ab, real_ab)
+                row["psnr_rgb"] = psnr_rgb(predicted, real)
+                row["ssim"] = ssim(predicted, real)
+                row["ciede2000"] = ciede2000(predicted, real)
+            if has_maps:
+                maps = torch.as_tensor(labels[start : start + len(rgb)])
+                row |= zip(PIXEL_COUNTS, _balloon_pixels(predicted, maps))
+            rows.append(row)
             start += len(rgb)
     return {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
 
@@ -253,12 +220,10 @@ def evaluate(colorizer: Colorizer, dataset: Dataset, **options) -> dict[str, flo
     The options are those of `evaluate_photos`.
     """
     values = evaluate_photos(colorizer, dataset, **options)
-    counts = {name: values.pop(name).sum().item() for name in [*values] if name in PIXEL_COUNTS}
-    row = {name: value.mean().item() for name, value in values.items()}
-    if counts:
-        hits, pixels = (counts[name] for name in PIXEL_COUNTS)
-        row["committed"] = hits / pixels if pixels else math.nan
-    return row | {"photos": len(dataset)}
+    means = {name: value.double().mean() for name, value in values.items()}
+    if "balloon_pixels" in means:
+        means["committed"] = means.pop("committed_pixels") / means.pop("balloon_pixels")
+    return {name: mean.item() for name, mean in means.items()} | {"photos": len(dataset)}
 
 
 def compare(
@@ -277,54 +242,6 @@ def compare(
     """
     everyone = ({"gray": gray_baseline} if train is None else baselines(train)) | colorizers
     return {name: evaluate(each, dataset, **options) for name, each in everyone.items()}
-
-
-def _measure(colorizer, rgb, labels, with_lpips) -> dict[str, Tensor]:
-    """All metrics of one batch, (B,) each."""
-    L, real_ab = rgb_to_L_ab(rgb)
-    predicted_ab = colorizer(L)
-    real, predicted = to_unit(rgb), L_ab_to_rgb(L, predicted_ab)
-    values = {
-        "psnr_ab": psnr_ab(predicted_ab, real_ab),
-        "psnr_rgb": psnr_rgb(predicted, real),
-        "ssim": ssim(predicted, real),
-        "ciede2000": ciede2000(predicted, real),
-        "colorfulness": colorfulness(predicted),
-        "colorfulness_real": colorfulness(real),
-    }
-    if labels is not None:
-        values |= zip(PIXEL_COUNTS, _balloon_pixels(predicted, labels))
-    if with_lpips:
-        values["lpips"] = lpips(predicted, real)
-    return values
-
-
-def measure_quickly(colorizer: Colorizer, dataset: Dataset) -> dict[str, float]:
-    """Measure a colorizer while it trains, only with metrics that are cheap on its device.
-
-    Returns:
-        The means over the photos of delta_e, which is ΔE*ab of 1976 (as L* is the same, the
-        distance in the (a*, b*) plane), colorfulness and colorfulness_real.
-    """
-    sums = torch.zeros(3)
-    with at_work(colorizer) as device:
-        for rgb in _batches(dataset, 32):
-            L, real_ab = rgb_to_L_ab(rgb.to(device))
-            predicted_ab = colorizer(L)
-            delta_e = AB_SCALE * (predicted_ab - real_ab).norm(dim=1).mean(dim=(1, 2))
-            colored = L_ab_to_rgb(L, predicted_ab)
-            values = torch.stack([delta_e, colorfulness(colored), colorfulness(rgb.to(device))])
-            sums += values.sum(dim=1).cpu()
-    return dict(zip(QUICK, (sums / len(dataset)).tolist()))
-
-
-def _has_lpips() -> bool:
-    try:
-        _lpips_network()
-    except MetricUnavailable as reason:
-        warnings.warn(str(reason), stacklevel=4)  # shown at the line that called `evaluate`
-        return False
-    return True
 
 
 @contextmanager
@@ -349,10 +266,7 @@ def _batches(dataset: Dataset, batch: int = 64) -> Iterator[Tensor]:
         raise ValueError("the data set is empty: give at least one photo")
     for start in range(0, len(dataset), batch):
         stop = min(start + batch, len(dataset))
-        if hasattr(dataset, "rgb"):  # all photos in one tensor
-            yield dataset.rgb[start:stop]
-        else:
-            yield torch.stack([dataset[index] for index in range(start, stop)])
+        yield torch.stack([dataset[index] for index in range(start, stop)])
 
 
 # --- pictures ---
@@ -383,21 +297,17 @@ def triptychs(
     colorizer: Colorizer, dataset: Dataset | Tensor, count: int = 10
 ) -> list[Image.Image]:
     """The triptychs of a data set's first photos, or of a tensor uint8 (N, 3, H, W)."""
+    photos = torch.stack([dataset[index] for index in range(min(count, len(dataset)))])
     with at_work(colorizer) as device:
-        made = []
-        for index in range(min(count, len(dataset))):
-            L, real_ab = rgb_to_L_ab(dataset[index][None].to(device))
-            made.append(triptych(L[0], real_ab[0], colorizer(L)[0].float()))
-    return made
+        L, real_ab = rgb_to_L_ab(photos.to(device))
+        predicted_ab = colorizer(L).float()
+    return [triptych(*each) for each in zip(L, real_ab, predicted_ab)]
 
 
-def write_picture(path: Path | str, picture: Image.Image, comment: str = "") -> None:
-    """Write a picture as PNG, atomically, with an optional comment in its metadata."""
-    notes = PngInfo()
-    if comment:
-        notes.add_text("Comment", comment)
+def write_picture(path: Path | str, picture: Image.Image) -> None:
+    """Write a picture as PNG, atomically."""
     with atomic_write(path) as temporary:  # compressed by 6, the default, it takes twice as long
-        picture.save(temporary, format="PNG", compress_level=3, pnginfo=notes)
+        picture.save(temporary, format="PNG", compress_level=3)
 
 
 def triptych_sheet(pictures: list[Image.Image]) -> Image.Image:
@@ -424,7 +334,6 @@ def evaluate_run(
     train: Dataset,
     test: Dataset,
     pictures: int = 12,
-    with_lpips: bool = False,
     device: torch.device | str | None = None,
 ) -> dict[str, dict[str, float]]:
     """Test the generator in a run's folder beside the baselines, and write down the results.
@@ -435,7 +344,6 @@ def evaluate_run(
         train: the photos it was trained on, to fit the baselines.
         test: photos it never saw.
         pictures: how many of them get a triptych.
-        with_lpips: also measure LPIPS; if it isn't available, warn and leave it out.
         device: see `choose_device`.
 
     Returns:
@@ -446,7 +354,7 @@ def evaluate_run(
     everyone = {"generator": generator}
     if (folder / "best.safetensors").exists():
         everyone["best on validation"] = load_generator(folder / "best.safetensors", device)
-    rows = compare(everyone, test, train, with_lpips=with_lpips)
+    rows = compare(everyone, test, train)
     names = getattr(test, "names", [""] * len(test))
     made = triptychs(generator, test, pictures)
     remove(folder, TRIPTYCHS)

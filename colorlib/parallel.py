@@ -3,9 +3,10 @@
     torchrun --nproc-per-node=2 -m colorlib train pix2pix --data my_photos --batch 32
 
 torchrun starts the same command in every process and gives each a number, its rank. Each process
-trains on its own part of every batch. `DistributedDataParallel` averages their gradients, so they
-all take the same steps and keep the same weights. Batch norm uses the statistics of a process's
-own part. Only the first process writes the run, and its clock and its Ctrl-C count for all.
+trains on its own part of every batch, and their gradients are averaged (`steps.learn`), so they all
+take the same steps and keep the same weights. Batch norm uses the statistics of a process's own
+part. Only the first process writes the run, and its clock and its Ctrl-C count for all. If one
+process dies, torchrun stops the others and says which it was; the same command continues.
 
 For two machines, run on each (N is 0 on the first, 1 on the second; all need the same photos):
 
@@ -56,29 +57,20 @@ def together() -> Iterator[None]:
 
     Raises:
         ValueError: there are more processes than GPUs.
-        ConnectionError: another process stopped, or did not answer in time.
     """
     if "LOCAL_RANK" not in os.environ:
         yield
         return
-    local_rank, backend = int(os.environ["LOCAL_RANK"]), "gloo"
+    backend = "gloo"
     if torch.cuda.is_available():
-        if local_rank >= (gpus := torch.cuda.device_count()):
+        local_rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local_rank >= gpus:
             raise ValueError(f"there are more processes than GPUs: use --nproc-per-node={gpus}")
         torch.cuda.set_device(local_rank)
         backend = "cpu:gloo,cuda:nccl"
-    try:
-        distributed.init_process_group(backend, timeout=PATIENCE)
-        yield
-        distributed.destroy_process_group()  # after an error this would wait for the others
-    except Exception as error:
-        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
-            raise
-        raise ConnectionError(
-            "another of the processes that train together has stopped (its own message says why) "
-            f"or has not answered for {PATIENCE.seconds // 60} minutes; the same command continues "
-            "from the last checkpoint"
-        ) from error
+    distributed.init_process_group(backend, timeout=PATIENCE)
+    yield
+    distributed.destroy_process_group()  # after an error this would wait for the others
 
 
 def from_first(value: Any) -> Any:

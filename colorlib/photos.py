@@ -15,12 +15,12 @@ import json
 import os
 import re
 import unicodedata
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,8 +61,8 @@ def open_data(
 
     Args:
         data: "scenes" for the built-in scenes (3,000 and 300); a folder of photos (one that holds
-            `DUTS-TE`, `DUTS-TR` or both is read as DUTS); or a torchvision data set, see
-            `LabeledPhotos`.
+            `DUTS-TE`, `DUTS-TR` or both is read as DUTS); or a torchvision data set, or any other
+            whose items are (PIL image, label), without a transform.
         size: side of the square photos, in pixels.
         seed: of the scenes, or of the split.
         fit: "crop" or "stretch", see `fit_photo`.
@@ -81,7 +81,7 @@ def open_data(
         train = SceneDataset(3000, size=size, seed=seed)
         return train, SceneDataset(300, size=size, seed=seed + TEST_SCENES_SEED)
     if not isinstance(data, str | os.PathLike):
-        photos = LabeledPhotos(data, size, fit)
+        photos = labeled_photos(data, size, fit)
     else:
         photos = PhotoFolder(data, size, fit, cache=cache)
     if split is not None and Path(split).exists():
@@ -153,9 +153,6 @@ class PhotoFolder(DecodedPhotos):
         cache: a folder for decoded photos. There `WORTH_CACHING` photos or more are kept in a
             memory-mapped file, one for each root, size and fit, until the files change.
 
-    Attributes:
-        files: paths of the photos, in the order of `names`.
-
     Raises:
         NotADirectoryError: there is no such folder.
         PhotoError: fewer than 2 usable photos.
@@ -169,132 +166,130 @@ class PhotoFolder(DecodedPhotos):
         files: Iterable[str | os.PathLike] | None = None,
         cache: str | os.PathLike | None = None,
     ):
-        root, self.size, self.fit = Path(root), size, fit
-        paths, left_out = find_photos(root) if files is None else (map(Path, files), [])
-        self._paths = {relative_name(path, root): path for path in paths}
-        content, facts = self._make_or_read(cache)
-        left_out = sorted([*left_out, *map(tuple, facts["left_out"])])
-        _check_enough(root, facts["names"], left_out)
-        rgb = torch.frombuffer(content, dtype=torch.uint8).view(-1, 3, size, size)
-        super().__init__(rgb, facts["names"], left_out, os.fspath(root))
-        self.root, self.files = root, [self._paths[name] for name in self.names]
+        found, left_out = find_photos(root) if files is None else (map(Path, files), [])
+        paths = {relative_name(path, root): path for path in found}
 
-    def _read(self, name: str) -> Image.Image:
-        # a JPEG of twice the size is small enough to be quick and large enough to shrink well
-        return read_photo(self._paths[name], 2 * self.size)
+        def read(name: str) -> Image.Image:
+            # a JPEG of twice the size is small enough to be quick and large enough to shrink well
+            return read_photo(paths[name], 2 * size)
 
-    def _decode(self, name: str) -> np.ndarray | str:
-        """One photo, uint8 (3, size, size), or why it can't be used."""
-        try:
-            photo = self._read(name)
-        except PhotoError as error:
-            return error.reason
-        if min(photo.size) * MAX_ENLARGEMENT < self.size:
-            return f"too small: {photo.width}×{photo.height} pixels for a size of {self.size}"
-        rgb = np.asarray(fit_photo(photo, self.size, self.fit)).transpose(2, 0, 1)
-        return "gray: it would teach gray" if is_gray(rgb) else np.ascontiguousarray(rgb)
-
-    def _decode_into(self, file: BinaryIO, threads: int = THREADS) -> dict:
-        """Write all usable photos to a file; return their names, and what is left out."""
-        names, used, left_out, name_of = sorted(self._paths, key=rank), [], [], {}
-        pool = ThreadPoolExecutor(min(threads, os.cpu_count() or 1))  # PIL frees the GIL
-        bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
-        try:
-            for start in range(0, len(names), AT_ONCE):
-                some = names[start : start + AT_ONCE]
-                for name, rgb in zip(some, pool.map(self._decode, some)):
-                    bar.update()
-                    if isinstance(rgb, str):
-                        left_out.append((name, rgb))
-                        continue
-                    twin = name_of.setdefault(hashlib.sha256(rgb).digest(), name)
-                    if twin != name:
-                        left_out.append((name, f"duplicate: the same picture as {twin}"))
-                    else:
-                        file.write(rgb)
-                        used.append(name)
-        finally:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C waits only for photos already begun
-            bar.close()
-        return {"names": used, "left_out": left_out}
-
-    def _make_or_read(self, cache: str | os.PathLike | None) -> tuple[bytes | np.memmap, dict]:
-        """The decoded photos and the facts about them, from the cache if there is one."""
-        if cache is not None and len(self._paths) >= WORTH_CACHING:
-            try:
-                return self._through_cache(Path(cache))
-            except OSError as error:
-                warnings.warn(f"no cache, so the photos stay in memory: {error}", stacklevel=4)
-        content = io.BytesIO()
-        facts = self._decode_into(content)
-        return content.getbuffer() if facts["names"] else b"", facts
-
-    def _through_cache(self, cache: Path) -> tuple[np.memmap, dict]:
-        """Decode into a file unless it is there; of several processes one does, the others wait."""
-        paths = {name: path.absolute() for name, path in self._paths.items()}
-        states = {n: (str(p), p.stat().st_size, p.stat().st_mtime_ns) for n, p in paths.items()}
-        folder = os.path.commonpath(paths.values())
-        place = hashlib.sha256(f"{folder} {self.size} {self.fit}".encode(errors="replace"))
-        content = cache / f"{place.hexdigest()[:16]}.bytes"
-        record = content.with_suffix(".json")
-        key = hashlib.sha256(repr((PIL.__version__, sorted(states.items()))).encode()).hexdigest()
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(content.with_suffix(".lock")):
-            facts = _read_facts(content, record, key)
-            if facts is None:
-                record.unlink(missing_ok=True)  # first: it must never describe other bytes
-                with atomic_write(content) as temporary, open(temporary, "wb") as file:
-                    facts = self._decode_into(file)
-                facts |= {"key": key, "bytes": content.stat().st_size}
-                write_text(record, json.dumps(facts))
-            # "c": changes stay in memory; an empty file can't be mapped
-            return np.memmap(content, np.uint8, "c") if facts["names"] else b"", facts
+        decode = partial(decode_all, paths, read, size, fit)
+        if cache is None or len(paths) < WORTH_CACHING:
+            pixels, facts = decode_in_memory(decode)
+        else:
+            place = f"{Path(root).absolute()} {size} {fit}"
+            pixels, facts = decode_once(Path(cache), place, paths.values(), decode)
+        super().__init__(*_checked(root, size, pixels, facts, left_out), os.fspath(root))
 
 
-def _read_facts(content: Path, record: Path, key: str) -> dict | None:
-    """The facts about a cached file; None if it holds other photos, is cut off or missing."""
-    try:
-        facts = json.loads(record.read_text("utf-8"))
-        is_whole = facts["key"] == key and facts["bytes"] == content.stat().st_size
-        return facts if is_whole else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+def labeled_photos(dataset: Dataset, size: int, fit: str) -> DecodedPhotos:
+    """Decode a torchvision data set, or any other whose items are (PIL image, label).
 
-
-class LabeledPhotos(PhotoFolder):
-    """The photos of a torchvision data set, or of any other whose items are (PIL image, label).
-
-    For example Caltech-101: `LabeledPhotos(torchvision.datasets.Caltech101("data"))`. The labels
-    are ignored; the names are the photos' numbers.
-
-    Args:
-        dataset: without a `transform`.
-        size, fit: as in `PhotoFolder`.
-
-    Raises:
-        TypeError: an item is not (PIL image, label).
-        PhotoError: fewer than 2 usable photos.
+    The labels are ignored; the names are the photos' numbers.
     """
 
-    def __init__(self, dataset: Dataset, size: int = 256, fit: str = "crop"):
-        self.dataset = dataset
-        numbers = map("{:06d}".format, range(len(dataset)))
-        super().__init__(type(dataset).__name__, size, fit, numbers)
-        self.source = ""  # no folder that could be opened again
+    def read(name: str) -> Image.Image:
+        image = dataset[int(name)][0]
+        if not isinstance(image, Image.Image):
+            raise PhotoError("not a PIL image; open the data set without a transform")
+        return image_to_rgb(image)
 
-    def _decode_into(self, file: BinaryIO) -> dict:
-        # no data set promises that two threads may ask it at once
-        return super()._decode_into(file, threads=1)
+    numbers = [f"{number:06d}" for number in range(len(dataset))]
+    # no data set promises that two threads may ask it at once
+    decode = partial(decode_all, numbers, read, size, fit, threads=1)
+    return DecodedPhotos(*_checked(type(dataset).__name__, size, *decode_in_memory(decode)))
 
-    def _read(self, name: str) -> Image.Image:
+
+def decode_all(
+    names: Iterable[str],
+    read: Callable[[str], Image.Image],
+    size: int,
+    fit: str,
+    file: BinaryIO,
+    threads: int = THREADS,
+) -> dict:
+    """Write the pixels of all usable photos to a file; return their names, and what is left out."""
+
+    def decode(name: str) -> np.ndarray | str:
+        """One photo, uint8 (3, size, size), or why it can't be used."""
         try:
-            image = self.dataset[int(name)][0]
-            if isinstance(image, Image.Image):
-                return image_to_rgb(image)
+            photo = read(name)
         except Exception as error:  # a data set raises whatever its files make it raise
-            raise PhotoError(explain(error), name) from error
-        # not the fault of one photo, but of all
-        raise TypeError("items must be (PIL image, label): open the data set without a transform")
+            return explain(error)
+        if min(photo.size) * MAX_ENLARGEMENT < size:
+            return f"too small: {photo.width}×{photo.height} pixels for a size of {size}"
+        rgb = np.asarray(fit_photo(photo, size, fit)).transpose(2, 0, 1)
+        return "gray: it would teach gray" if is_gray(rgb) else np.ascontiguousarray(rgb)
+
+    names, used, left_out, name_of = sorted(names, key=rank), [], [], {}
+    bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
+    # PIL frees the GIL; after Ctrl-C, leaving the pool waits only for photos already begun
+    with bar, ThreadPool(min(threads, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(names), AT_ONCE):
+            some = names[start : start + AT_ONCE]
+            for name, rgb in zip(some, pool.imap(decode, some)):
+                bar.update()
+                if isinstance(rgb, str):
+                    left_out.append((name, rgb))
+                    continue
+                twin = name_of.setdefault(hashlib.sha256(rgb).digest(), name)
+                if twin != name:
+                    left_out.append((name, f"duplicate: the same picture as {twin}"))
+                else:
+                    file.write(rgb)
+                    used.append(name)
+    return {"names": used, "left_out": left_out}
+
+
+def decode_in_memory(decode: Callable[[BinaryIO], dict]) -> tuple[memoryview, dict]:
+    """The pixels that `decode` writes, and the facts that it returns."""
+    content = io.BytesIO()
+    facts = decode(content)
+    return content.getbuffer(), facts
+
+
+def decode_once(
+    cache: Path, place: str, photos: Iterable[Path], decode: Callable[[BinaryIO], dict]
+) -> tuple[np.memmap | bytes, dict]:
+    """Decode into a file unless it is there; of several processes one does, the others wait.
+
+    There is one such file for each place. Its name also depends on the paths, sizes and times of
+    the photos; if these have changed, the old file is deleted.
+    """
+    states = [(str(path.absolute()), path.stat()) for path in photos if path.exists()]
+    states = sorted((path, status.st_size, status.st_mtime_ns) for path, status in states)
+    name = _hash(place)
+    content = cache / f"{name}_{_hash((PIL.__version__, states))}.bytes"
+    record = content.with_suffix(".json")
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{name}.lock"):
+        if not (content.exists() and record.exists()):
+            for old in cache.glob(f"{name}_*"):
+                old.unlink()
+            with atomic_write(content) as temporary, open(temporary, "wb") as file:
+                facts = decode(file)
+            write_text(record, json.dumps(facts))
+        facts = json.loads(record.read_text("utf-8"))
+        # "c": changes stay in memory; an empty file can't be mapped
+        return np.memmap(content, np.uint8, "c") if facts["names"] else b"", facts
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def _checked(
+    where: str | os.PathLike, size: int, pixels: memoryview, facts: dict, left_out: Iterable = ()
+) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
+    """The arguments of `DecodedPhotos`, if there are enough photos."""
+    names, left_out = facts["names"], sorted([*left_out, *map(tuple, facts["left_out"])])
+    if len(names) < 2:
+        raise PhotoError(
+            f"{len(names)} usable photo(s), but at least 2 in color are needed, one for training "
+            f"and one for the test; left out: {count_reasons(left_out) or 'nothing'}",
+            str(where),
+        )
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 3, size, size), names, left_out
 
 
 def find_photos(root: str | os.PathLike) -> tuple[list[Path], list[tuple[str, str]]]:
@@ -309,34 +304,28 @@ def find_photos(root: str | os.PathLike) -> tuple[list[Path], list[tuple[str, st
     """
     if not Path(root).is_dir():
         raise NotADirectoryError(f"no folder of photos at {root}: check the path")
-    paths, left_out = [], []
+    paths, reasons = [], {}
     images = [path for path in Path(root).glob("DUTS-T[ER]/DUTS-T[ER]-Image") if path.is_dir()]
 
     def unreadable(error: OSError) -> None:
-        left_out.append((relative_name(error.filename, root), explain(error)))
+        reasons[error.filename] = explain(error)
 
     walks = [os.walk(top, onerror=unreadable) for top in images or [root]]
     for folder, folders, files in chain.from_iterable(walks):
-        for name in files + folders:
-            path = Path(folder, name)
-            if fault := _name_fault(path, is_folder=name in folders):
-                left_out.append((relative_name(path, root), fault))
-            elif name not in folders:
+        for path in (Path(folder, name) for name in files + folders):
+            if path.name.startswith("."):
+                reasons[path] = "hidden"
+            elif path.name in folders:
+                if path.is_symlink():
+                    reasons[path] = "a link to a folder: give the folder itself"
+            elif path.suffix.lower() not in EXTENSIONS:
+                reasons[path] = "not a photo by its name"
+            elif len(path.as_posix().splitlines()) > 1:  # a split file has one name per line
+                reasons[path] = "a line break in its name: rename it"
+            else:
                 paths.append(path)
         folders[:] = [name for name in folders if not name.startswith(".")]
-    return sorted(paths), left_out
-
-
-def _name_fault(path: Path, is_folder: bool) -> str | None:
-    if path.name.startswith("."):
-        return "hidden"
-    if is_folder:
-        return "a link to a folder: give the folder itself" if path.is_symlink() else None
-    if path.suffix.lower() not in EXTENSIONS:
-        return "not a photo by its name"
-    if "\n" in path.as_posix() or "\r" in path.as_posix():
-        return "a line break in its name: rename it"  # a split file has one name per line
-    return None
+    return sorted(paths), [(relative_name(path, root), reason) for path, reason in reasons.items()]
 
 
 def relative_name(path: str | os.PathLike, root: str | os.PathLike) -> str:
@@ -345,27 +334,10 @@ def relative_name(path: str | os.PathLike, root: str | os.PathLike) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
-def _check_enough(root: Path, names: list[str], left_out: list[tuple[str, str]]) -> None:
-    if len(names) >= 2:
-        return
-    reasons = "".join(f"\n  {name}: {reason}" for name, reason in left_out[:5])
-    raise PhotoError(
-        f"{len(names)} usable photo(s); at least 2 in color are needed, one for training and one "
-        f"for the test. {len(left_out)} file(s) left out{':' if left_out else ''}{reasons}",
-        str(root),
-    )
-
-
 def count_reasons(left_out: Iterable[tuple[str, str]]) -> dict[str, int]:
     """Count why files were left out, most frequent first: {"gray": 3, "duplicate": 1}."""
     # the words before the colon or parenthesis in "gray: it would teach gray"
     return dict(Counter(re.split(r" ?[:(]", reason)[0] for _, reason in left_out).most_common())
-
-
-def write_left_out(path: str | os.PathLike, left_out: Iterable[tuple[str, str]]) -> None:
-    """Write all files that were left out, and why, one per line."""
-    lines = [" ".join(f"{name}: {reason}".splitlines()) for name, reason in left_out]
-    write_text(path, "\n".join([f"# {len(lines)} left out, and why", *lines, ""]))
 
 
 def nfc(name: str) -> str:

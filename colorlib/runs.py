@@ -1,21 +1,18 @@
 """Files that survive a crash: atomic writes, weight files, and the folder of a run.
 
 A file is written under a hidden name ending in `.part` and then moved into place, so no file is
-ever half written. The exception is history.csv, which grows row by row. If a process is killed, the
-last good version of each file remains; the next run deletes the `.part` file that may be left over.
+ever half written. If a process is killed, the last good version of each file remains. A hidden
+`.part` file may be left over; you can delete it.
 """
 
-import errno
 import io
 import json
 import os
 import platform
-import subprocess
 import time
-import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,14 +29,14 @@ from colorlib.generator import GENERATORS
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = ("photos", "scenes")  # weights that come with colorlib
 BUDGETS = ("epochs", "steps", "seconds")
+CHECKPOINT = "checkpoint.pt"
 # What a run writes. Nothing else is ever deleted; config.json, which says that a folder belongs to
 # a run, is deleted last.
-CHECKPOINTS = ("checkpoint.pt", "checkpoint.previous.pt")
 TRIPTYCHS = ("triptychs/[0-9][0-9][0-9]*.png", "triptychs/sheet.png")
-MADE = (*CHECKPOINTS, "generator.safetensors", "best.safetensors", "metrics.json", "history.csv")
+MADE = (CHECKPOINT, "generator.safetensors", "best.safetensors", "metrics.json", "history.csv")
 MADE += ("validation.csv", "samples/epoch_*.png", *TRIPTYCHS, "config.json")
 # What a folder may already contain when a run starts: also the command line's lists of photos
-ALLOWED = (*CHECKPOINTS, "split.txt", "left_out.txt")
+ALLOWED = {CHECKPOINT, "split.txt", "left_out.txt"}
 
 
 class RunError(RuntimeError):
@@ -47,11 +44,9 @@ class RunError(RuntimeError):
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
-    """Return the device with this name; by default CUDA, then Apple's mps, then the CPU."""
-    if name is None:
-        has_mps = torch.backends.mps.is_available()
-        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
-    return torch.device(name)
+    """Return the device with this name; by default a GPU (CUDA, Apple's mps, ...), else the CPU."""
+    own = torch.accelerator.current_accelerator(check_available=True)
+    return torch.device(name or own or "cpu")
 
 
 @contextmanager
@@ -60,9 +55,6 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
     Yields the path of a temporary file in the same folder. If the block succeeds, the file is
     flushed to disk and moved into place; otherwise it is removed, and the old version stays.
-
-    Raises:
-        OSError: with advice if the disk is full; any other error unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +64,6 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         move(temporary, path)
-    except OSError as error:
-        raise explain_full_disk(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -87,19 +77,15 @@ def move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-def explain_full_disk(error: OSError, path: Path) -> OSError:
-    """Turn "no space left" into advice; return other errors unchanged."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    advice = "Free some space and run the same command again: it continues where it stopped"
-    message = f"the disk is full; nothing that was saved before is damaged. {advice}"
-    return OSError(errno.ENOSPC, message, str(path))
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file as UTF-8, atomically; file names in it keep their bytes."""
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -107,26 +93,20 @@ def write_json(path: str | Path, content: dict) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def save_generator(
-    path: str | Path, generator: nn.Module, half: bool = False, **card: str | int | float
-) -> None:
+def save_generator(path: str | Path, generator: nn.Module, **card: str | int | float) -> None:
     """Save a generator's weights as safetensors, with its architecture and a card of facts.
 
     Args:
         path: usually `….safetensors`.
-        generator: on any device; `load_generator` can rebuild those in `GENERATORS`.
-        half: store the weights in 16 bits, which halves the file.
+        generator: on any device; `load_generator` can rebuild those in `GENERATORS`. Of one in
+            half precision (`generator.half()`) the file is half as large.
         card: facts to keep in the file, such as the training data and the photo size.
     """
     arguments = getattr(generator, "config", {})
     facts = {"architecture": type(generator).__name__, "arguments": arguments, **card}
-    weights = {}
-    for name, value in generator.state_dict().items():
-        value = value.half() if half and value.is_floating_point() else value
-        weights[name] = value.detach().cpu().contiguous()
+    weights = {name: value.cpu().contiguous() for name, value in generator.state_dict().items()}
     # one entry with all facts: several entries would be written in random order
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(save(weights, metadata={"card": json.dumps(facts)}))
+    write_bytes(path, save(weights, metadata={"card": json.dumps(facts)}))
 
 
 def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
@@ -137,22 +117,17 @@ def load_generator(path: str | Path, device: torch.device | str = "cpu") -> nn.M
         device: where the generator goes.
 
     Raises:
-        RunError: the file doesn't exist, has no weights, or is for an unknown architecture.
+        RunError: the file can't be read, or colorlib can't build its network.
     """
     weights, card = read_weights(path)
-    architecture = card.get("architecture")
-    if architecture not in list(GENERATORS):
-        raise RunError(
-            f"{path} is for a network that colorlib cannot build: its architecture is "
-            f"{architecture!r}, not one of {', '.join(GENERATORS)}. Load it into your own network "
-            "with safetensors.torch.load_file"
-        )
     try:
-        generator = GENERATORS[architecture](**card["arguments"])
+        generator = GENERATORS[card["architecture"]](**card["arguments"])
         generator.load_state_dict(weights)
     except Exception as error:  # a broken card can cause any error
-        message = f"the weights in {path} do not fit {architecture}: {error!s:.300}"
-        raise RunError(message) from error
+        raise RunError(
+            f"colorlib cannot build the network of {path} (its card says {card!s:.200}): "
+            f"{error!r:.300}. To load its weights into your own, use safetensors.torch.load_file"
+        ) from error
     return generator.to(device).eval().requires_grad_(False)
 
 
@@ -160,7 +135,7 @@ def read_card(path: str | Path) -> dict:
     """Read the card of facts that `save_generator` stored in a weight file; {} without one.
 
     Raises:
-        RunError: the file doesn't exist or has no weights.
+        RunError: the file can't be read.
     """
     return read_weights(path)[1]
 
@@ -168,36 +143,29 @@ def read_card(path: str | Path) -> dict:
 def read_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Read a weight file: its tensors by name, and its card; errors as in `read_card`."""
     path = WEIGHTS / f"{path}.safetensors" if path in SHIPPED else path
-    if Path(path).is_dir():
-        raise RunError(f"{path} is a folder; give a file in it, as {path}/generator.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, {**card}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise RunError(f"there are no weights at {path}") from error
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        message = f"{path} holds no safetensors weights ({error}); was it cut off? Copy it again"
+        message = f"cannot read weights from {path} ({error}); if it was cut off, copy it again"
         raise RunError(message) from error
 
 
-@contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """Lock a folder against other processes in this block; it is created if necessary.
+def hold(folder: Path) -> AbstractContextManager[FileLock]:
+    """Lock a folder against other processes in a `with` block; it is created if necessary.
 
     Raises:
         RunError: another process holds it, or it can't be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0).acquire()
+        return FileLock(folder / ".lock", timeout=0).acquire()
     except Timeout as error:
         advice = "wait for it, stop it, or choose another folder"
         raise RunError(f"another process is writing to {folder}; {advice}") from error
     except OSError as error:
         raise RunError(f"cannot write to {folder} ({error}): choose another folder") from error
-    with lock:
-        yield
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -210,10 +178,10 @@ def refuse_foreign(folder: Path) -> None:
         read_config(folder / "config.json")
     elif folder.is_dir():
         names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if names - {*ALLOWED}:
+        if others := names - ALLOWED:
             raise RunError(
-                f"{folder} already contains other files ({min(names - {*ALLOWED})}, for example) "
-                "and no run: choose a new or empty folder"
+                f"{folder} already contains other files ({min(others)}, for example) and no run: "
+                "choose a new or empty folder"
             )
 
 
@@ -237,79 +205,55 @@ class Run:
         self.fresh = fresh
 
     def __enter__(self) -> "Run":
-        with ExitStack() as stack:
-            refuse_foreign(self.folder)
-            stack.enter_context(hold(self.folder))
-            self._open()
-            self.held = stack.pop_all()  # only now: if `_open` raises, the lock is released
+        refuse_foreign(self.folder)
+        path = self.folder / "config.json"
+        is_old = path.exists() and not self.fresh
+        if is_old and (differing := differences(read_config(path), self.config)):
+            raise RunError(
+                f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. "
+                "Choose another folder, or start over with --fresh (fresh=True)"
+            )
+        with hold(self.folder) as self.lock:
+            if self.fresh and path.exists():
+                remove(self.folder, MADE)
+            if not path.exists() or read_config(path) != self.config:  # new, or extended
+                write_json(path, {"config": self.config, "environment": environment()})
+            self.lock.acquire()  # once more: it outlasts this block, unless something failed in it
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.held.close()
-
-    def _open(self) -> None:
-        path = self.folder / "config.json"
-        if path.exists():
-            remove(
-                self.folder,
-                [str(Path(name).parent / f".{Path(name).name}.*.part") for name in MADE],
-            )
-            if self.fresh:
-                remove(self.folder, MADE)
-            elif differing := differences(read_config(path), self.config):
-                raise RunError(
-                    f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. "
-                    "Choose another folder, or start over with --fresh (fresh=True)"
-                )
-        if not path.exists() or read_config(path) != self.config:  # new, or extended
-            write_json(path, {"config": self.config, "environment": environment()})
+        self.lock.release()
 
     def save_checkpoint(self, state: dict) -> None:
-        """Save everything that resuming needs, and keep the previous checkpoint as well."""
-        path, previous = (self.folder / name for name in CHECKPOINTS)
+        """Save everything that resuming needs."""
         content = io.BytesIO()  # if torch wrote the file itself, it would hide a full disk
         torch.save(state, content)
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
-            if path.exists():
-                move(path, previous)
+        write_bytes(self.folder / CHECKPOINT, content.getbuffer())
 
     def load_checkpoint(self) -> dict | None:
-        """Return the last good checkpoint, or None if there is none yet.
-
-        If the newest one is damaged, a warning names it, and the previous one is used.
+        """Return the checkpoint, or None if there is none yet.
 
         Raises:
-            RunError: there are checkpoints, and all are damaged.
+            RunError: it can't be read.
         """
-        paths = [self.folder / name for name in CHECKPOINTS if (self.folder / name).exists()]
-        for path in paths:
-            content = io.BytesIO(path.read_bytes())  # a read error doesn't mean a damaged file
-            try:
-                if broken := zipfile.ZipFile(content).testzip():
-                    raise zipfile.BadZipFile(f"{broken} in it is damaged")
-                content.seek(0)
-                return {**torch.load(content, map_location="cpu", weights_only=True)}
-            except MemoryError:
-                raise  # the file may be good
-            except Exception as error:  # torch and zipfile raise anything for broken bytes
-                message = f"{path} is damaged and cannot be used ({error!r:.200})"
-                warnings.warn(message, stacklevel=2)
-        if paths:
-            raise RunError(
-                f"no checkpoint in {self.folder} can be used: all are damaged; start over with "
-                "--fresh (fresh=True)"
-            )
-        return None
-
-    def write_rows(self, name: str, rows: list[dict], is_new: bool) -> None:
-        """Write rows to a CSV file: a new file with a header, or more rows for an old one."""
-        path = self.folder / name
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return None
         try:
-            with open(path, "w" if is_new else "a", newline="") as file:
-                pd.DataFrame(rows, dtype=object).to_csv(file, header=is_new, index=False)
-        except OSError as error:
-            raise explain_full_disk(error, path) from error
+            with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
+                if broken := archive.testzip():
+                    raise zipfile.BadZipFile(f"{broken} in it is damaged")
+            return {**torch.load(path, map_location="cpu", weights_only=True)}
+        except Exception as error:  # torch and zipfile raise anything for broken bytes
+            raise RunError(
+                f"cannot read {path} ({error!r:.200}). If it is damaged, the run can't continue: "
+                "keep a copy of generator.safetensors if you need it, and start over with --fresh "
+                "(fresh=True)"
+            ) from error
+
+    def write_table(self, name: str, rows: list[dict]) -> None:
+        """Write rows to a CSV file; `read_history` reads them."""
+        write_text(self.folder / name, pd.DataFrame(rows, dtype=object).to_csv(index=False))
 
 
 def remove(folder: Path, patterns: Iterable[str]) -> None:
@@ -335,48 +279,32 @@ def read_config(path: str | Path) -> dict:
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """Read the rows of a history.csv or validation.csv; damaged lines are skipped."""
-    try:
-        table = pd.read_csv(path, on_bad_lines="skip", encoding_errors="replace")
-    except (FileNotFoundError, ValueError):  # not there, or not a table
+    """Read the rows of a history.csv or validation.csv; [] if there is none yet."""
+    if not Path(path).exists():
         return []
+    table = pd.read_csv(path)
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def differences(old: dict, new: dict) -> list[str]:
     """List how a configuration differs ("batch 4, now 8"); a larger budget makes no difference."""
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-    is_extended = (
-        len(names) == 1 and names[0] in BUDGETS and None not in (old[names[0]], new[names[0]])
-    )
-    if is_extended and new[names[0]] > old[names[0]]:
-        return []
+    if len(names) == 1 and names[0] in BUDGETS:
+        before, after = old.get(names[0]), new.get(names[0])
+        if isinstance(before, int | float) and after and after > before:
+            return []
     return [f"{name} {old.get(name)}, now {new.get(name)}" for name in names]
 
 
 def environment() -> dict[str, str | int]:
-    """What a result depends on besides its configuration: versions, commit, device, processes."""
+    """What a result depends on besides its configuration: versions, device, processes, system."""
     packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
     has_gpu = torch.cuda.is_available()
     cpu = f"CPU, {torch.get_num_threads()} threads"
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
-        "commit": own_commit() or "unknown",
         "device": torch.cuda.get_device_name() if has_gpu else cpu,
         "processes": parallel.count(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-
-
-def own_commit() -> str | None:
-    """The commit of colorlib's own checkout; None if colorlib is installed without one."""
-    home = Path(__file__).parent
-    command = ["git", "rev-parse", "--show-prefix", "HEAD"]
-    with suppress(OSError, ValueError):  # no git here, or no repository
-        prefix, commit = subprocess.run(
-            command, cwd=home, capture_output=True, text=True
-        ).stdout.split()
-        # in someone else's repository, colorlib lies deeper: in their environment, for example
-        return commit if prefix == f"{home.name}/" else None
-    return None

@@ -6,13 +6,9 @@ also be close to the real ones. The loop around these steps is in `colorlib.trai
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from inspect import signature
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from colorlib import parallel
 from colorlib.config import TrainConfig
@@ -20,15 +16,10 @@ from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import GENERATORS
 from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, gradient_penalty
 
-HAVE_FUSED_ADAM = ("cpu", "cuda", "mps")
-
 
 class Networks:
     """The generator and the discriminator with their optimizers: everything that a step needs.
 
-    `generator` and `discriminator` are the plain networks, which are saved and tested. The steps
-    call `wrapped_generator` and `wrapped_discriminator`, which share their weights and are
-    compiled if the config says so; with several processes they also average the gradients.
     Without an adversarial loss there is no discriminator: it and its optimizer are None.
 
     A network that is passed in is trained as it is, so a part that is frozen stays frozen. If
@@ -53,11 +44,9 @@ class Networks:
         self.is_warming_up = config.warm_up > 0
         self.has_head_start = False  # whether D already trains in the warm-up
         self.generator = self._place(generator or make_generator(config))
-        self.wrapped_generator = self._wrap(self.generator)
-        self.discriminator = self.wrapped_discriminator = self.optimizer_d = None
+        self.discriminator = self.optimizer_d = None
         if config.adversarial != "none":
             self.discriminator = self._place(discriminator or make_discriminator(config))
-            self.wrapped_discriminator = self._wrap(self.discriminator)
             self.optimizer_d = self._adam(self.discriminator, config.d_learning_rate, config.betas)
         self.optimizer_g = self._generator_optimizer()
         self.dtype = choose_precision(config.precision, self.device)
@@ -66,25 +55,15 @@ class Networks:
     def _place(self, network: nn.Module) -> nn.Module:
         if not any(parameter.requires_grad for parameter in network.parameters()):
             network.requires_grad_(True)
+        if parallel.count() > 1:  # all processes start with the first one's weights
+            state = {name: value.cpu() for name, value in network.state_dict().items()}
+            network.load_state_dict(parallel.from_first(state))
         # channels last: the fastest layout for convolutions, on CPU and GPU alike
         return network.to(self.device, memory_format=torch.channels_last).train()
 
-    def _wrap(self, network: nn.Module) -> nn.Module:
-        if self.config.compile != "none":
-            network = torch.compile(network, mode=self.config.compile, dynamic=False)
-        if parallel.count() > 1:
-            # each process keeps its own buffers: overwriting them between D's two forward passes
-            # would break the backward pass of the first
-            is_new = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
-            option = "forward_sync_buffers" if is_new else "broadcast_buffers"  # before torch 2.15
-            network = DistributedDataParallel(network, **{option: False})
-        return network
-
     def _adam(self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay=0.0):
-        options = {"betas": betas, "weight_decay": weight_decay}
-        options["fused"] = self.device.type in HAVE_FUSED_ADAM
-        # without weight decay this is plain Adam
-        return torch.optim.AdamW(network.parameters(), learning_rate, **options)
+        options = {"weight_decay": weight_decay, "fused": True}  # with 0, this is plain Adam
+        return torch.optim.AdamW(network.parameters(), learning_rate, betas, **options)
 
     def _generator_optimizer(self) -> torch.optim.AdamW:
         rate, betas = self.config.learning_rate, self.config.betas
@@ -147,11 +126,9 @@ def train_step(networks: Networks, L: Tensor, real_ab: Tensor, step: int) -> dic
     d_trains = networks.discriminator and (networks.has_head_start or not networks.is_warming_up)
     is_d_turn = d_trains and step % config.d_every == 0
     is_g_turn = step % config.g_every == 0 or networks.is_warming_up
-    if config.compile == "reduce-overhead":
-        torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors may be overwritten
     if config.reuse_forward and is_d_turn and is_g_turn:
         with networks.autocast():
-            fake_ab = networks.wrapped_generator(L)
+            fake_ab = networks.generator(L)
     if is_d_turn:
         losses |= discriminator_step(networks, L, real_ab, fake_ab)
     if is_g_turn:
@@ -174,12 +151,12 @@ def discriminator_step(
         loss_d, and d_real and d_fake: D's mean probability of "real" for real and fake colors
         (not for WGAN-GP, whose scores aren't logits). Detached, on the device.
     """
-    config, discriminator = networks.config, networks.wrapped_discriminator
+    config, discriminator = networks.config, networks.discriminator
     objective = OBJECTIVES[config.adversarial]
     with networks.autocast():
         if fake_ab is None:
             with torch.no_grad():
-                fake_ab = networks.wrapped_generator(L)
+                fake_ab = networks.generator(L)
         fake_ab = fake_ab.detach()
         logits_real = discriminator(L, real_ab)
         logits_fake = discriminator(L, fake_ab)
@@ -214,10 +191,9 @@ def generator_step(
     has_adversary = config.adversarial != "none" and not networks.is_warming_up
     loss = 0.0
     with networks.autocast():
-        fake_ab = networks.wrapped_generator(L) if fake_ab is None else fake_ab
+        fake_ab = networks.generator(L) if fake_ab is None else fake_ab
         if has_adversary:
-            with frozen(networks.wrapped_discriminator):
-                logits_fake = networks.discriminator(L, fake_ab)
+            logits_fake = networks.discriminator(L, fake_ab)
             loss = OBJECTIVES[config.adversarial].generator(logits_fake.float())
             losses["loss_adversarial"] = loss.detach()
         if config.reconstruction != "none":
@@ -233,26 +209,17 @@ def generator_step(
 
 
 def learn(networks: Networks, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Take one optimizer step."""
+    """Take one optimizer step; the other network gets no gradients, so it is frozen."""
     optimizer.zero_grad(set_to_none=True)
-    networks.scaler.scale(loss).backward()
+    learning = [each for each in optimizer.param_groups[0]["params"] if each.requires_grad]
+    networks.scaler.scale(loss).backward(inputs=learning)
+    if parallel.count() > 1:
+        gradients = [each.grad for each in learning if each.grad is not None]
+        means = parallel.mean_of_all(torch.cat([each.flatten() for each in gradients]))
+        for each, mean in zip(gradients, means.split([each.numel() for each in gradients])):
+            each.copy_(mean.view_as(each))
     networks.scaler.step(optimizer)
     networks.scaler.update()
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Compute no gradients for a network's parameters in this block; they only flow through it."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    is_parallel = isinstance(network, DistributedDataParallel)  # it would wait for gradients
-    try:
-        with network.no_sync() if is_parallel else nullcontext():
-            yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
 
 
 def make_generator(config: TrainConfig) -> nn.Module:
@@ -269,16 +236,10 @@ def make_discriminator(config: TrainConfig) -> nn.Module:
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Choose the dtype: bfloat16 on GPUs that have it, float16 on older ones, else float32.
-
-    Raises:
-        ValueError: float16 on a CPU, where its small range can't be scaled.
-    """
+    """Choose the dtype: bfloat16 on GPUs that have it, float16 on older ones, else float32."""
     if precision == "auto":
         if device.type != "cuda":
             return torch.float32
         has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if has_bfloat16 else torch.float16
-    if precision == "float16" and device.type == "cpu":
-        raise ValueError("float16 is for GPUs; on a CPU use float32 or bfloat16")
     return getattr(torch, precision)

@@ -13,12 +13,12 @@ import math
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import torch
@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from colorlib import parallel
 from colorlib.batches import Batches
 from colorlib.config import TrainConfig
-from colorlib.metrics import at_work, measure_quickly, triptych_sheet, triptychs, write_picture
+from colorlib.metrics import evaluate, triptych_sheet, triptychs, write_picture
 from colorlib.runs import Run, RunError, choose_device, load_generator, save_generator
 from colorlib.steps import Networks, train_step
 
@@ -37,18 +37,13 @@ EPOCHS = 10  # the budget if none is given
 HISTORY, LOOKS = "history.csv", "validation.csv"
 BEST = "best.safetensors"
 FLUSH_EVERY = 50  # steps; reading the losses waits for the device
-SURE = 0.01  # if D's mean answers over an epoch are this close to 1 and 0, D has won
-ONE_COLOR = 0.05  # if G's ab vary less than this fraction of the real ones, G has collapsed
 LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "loss_colorfulness")
 LOSSES += ("d_real", "d_fake")
-D_HAS_WON = """D told real from fake through a whole epoch, so G can't learn anything from it.
-Try a smaller d_learning_rate, a larger lambda_reconstruction, d_every 2, or adversarial lsgan"""
-HAS_COLLAPSED = """G paints everything in nearly one color.
-Try a larger lambda_reconstruction, a longer warm_up, or a smaller learning_rate"""
+ADVICE = "The last checkpoint is good. In a fresh run, try a smaller learning rate or float32"
 
 
 class TrainingError(RuntimeError):
-    """Training can't continue; the message says at which step, why, and what to do."""
+    """Training has diverged; the message says at which step, and what to do."""
 
 
 class Trained(NamedTuple):
@@ -82,7 +77,7 @@ def train(
         out: the run's folder; without one nothing is saved.
         generator: maps L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names. To
             fine-tune, set `config.init` or pass a loaded one, which config.json can't record: see
-            `Networks` for what is trained of it.
+            `Networks` for what is trained of it. To compile it, call `generator.compile()` first.
         discriminator: maps (L, ab) to logits; by default the one config names.
         samples: uint8 rgb, (N, 3, size, size): photos that are colored at every save.
         validation: photos like the data set's that are not trained on. From time to time G is
@@ -99,7 +94,7 @@ def train(
         RunError: the folder has a run with another configuration or other networks, has files that
             aren't a run's, is held by another process, or can't be written to.
         ValueError: the data set is empty or does not fit the configuration.
-        TrainingError: a loss or weight is not finite, or memory runs out.
+        TrainingError: a loss or weight is not finite.
         KeyboardInterrupt: on Ctrl-C, after the step is finished and everything is saved.
     """
     config = replace(config, data=str(getattr(dataset, "source", config.data)))
@@ -107,12 +102,9 @@ def train(
     if generator is None and config.init:
         generator = load_generator(config.init)
     run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
-    with (
-        run_folder as run,
-        own_randomness(config.seed, device),
-        held_interrupt() as interrupt,
-        explained(config),
-    ):
+    gpus = [device] if device.type == "cuda" else []  # the caller's random numbers are restored
+    with run_folder as run, torch.random.fork_rng(gpus), held_interrupt() as interrupt:
+        torch.manual_seed(config.seed)
         networks = Networks(config, generator, discriminator, device)
         loop = Loop(networks, Batches(dataset, config, device), run, samples, validation)
         loop.resume()
@@ -165,8 +157,6 @@ class Loop:
         self.best: dict | None = None  # the generator's state at the best look of the stage
         self.best_look: dict = {}
         self.pending: list[tuple[dict, dict[str, Tensor]]] = []  # rows, losses on the device
-        self.written = 0  # rows of the history that are in its file
-        self.warned: set[str] = set()
         self.seconds = self.saved_at = 0.0  # training time, including earlier calls
         self.save_took = 0.0
         self.clock = time.monotonic()
@@ -187,27 +177,15 @@ class Loop:
         self.bar.bar_format = "{desc}: {n:.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
         self.clock = time.monotonic()
 
-    def _state(self) -> dict:
-        """Everything that resuming needs."""
-        state = {name: getattr(self, name) for name in self.SAVED}
-        state |= {"networks": self.networks.state_dict(), "random": torch.get_rng_state()}
-        if self.networks.device.type == "cuda":
-            state["random_cuda"] = torch.cuda.get_rng_state(self.networks.device)
-        return state
-
     def _restore(self, state: dict) -> None:
         try:
             self.networks.load_state_dict(state["networks"])
-            for name in self.SAVED:
-                setattr(self, name, state[name])
-            self.saved_step, self.saved_at = self.step, self.seconds
-            torch.set_rng_state(state["random"])
-            if self.networks.device.type == "cuda" and "random_cuda" in state:
-                torch.cuda.set_rng_state(state["random_cuda"], self.networks.device)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
-            where = self.run.folder if self.run else "the run's folder"
-            message = f"the checkpoint in {where} is of other networks: {error!s:.300}"
+            message = f"the checkpoint is of other networks: {error!s:.300}"
             raise RunError(f"{message}; start over with --fresh (fresh=True)") from error
+        for name in self.SAVED:
+            setattr(self, name, state[name])
+        self.saved_step, self.saved_at = self.step, self.seconds
         if not self.is_done():  # files may be newer, from a process that was killed while saving
             self._write_files()
 
@@ -225,6 +203,8 @@ class Loop:
     def take_step(self) -> None:
         """Train on the next batch, and do what is due after it."""
         self._set_stage()
+        # random numbers depend only on the step, so a run that resumes draws the same ones
+        torch.manual_seed(self.config.seed + 1_000_003 * self.step)
         self.batch = next(self.stream)
         losses = train_step(self.networks, *self.batch, self.step + 1)
         self._count_seconds()
@@ -257,20 +237,13 @@ class Loop:
             self.networks.decay_learning_rates((progress - start) / (end - start))
 
     def _count_seconds(self) -> None:
-        """Add the time since the clock was read or started last."""
+        """Add the time since the clock was read or set last."""
         now = time.monotonic()
         took = min(now - self.clock, 60.0)  # while a laptop sleeps, it doesn't train
         self.seconds, self.clock = parallel.from_first(self.seconds + took), now
 
-    @contextmanager
-    def _stopped_clock(self) -> Iterator[None]:
-        """Don't count this block as training time."""
-        began = time.monotonic()
-        yield
-        self.clock += time.monotonic() - began
-
     def flush(self) -> None:
-        """Read the losses of the last steps from the device, check them, and write them down."""
+        """Read the losses of the last steps from the device, check them, and note them."""
         if not self.pending:
             return
         values = [value for _, losses in self.pending for value in losses.values()]
@@ -279,35 +252,17 @@ class Loop:
         for row, losses in self.pending:
             row |= dict.fromkeys(LOSSES) | {name: next(numbers) for name in losses}
             self.history.append(row)
-        self._write_tables()
-        for row, losses in self.pending:
             if not all(math.isfinite(row[name]) for name in losses):
-                self._raise_diverged(f"a loss is not finite at step {row['step']}: {row}")
+                raise TrainingError(f"a loss is not finite at step {row['step']}: {row}. {ADVICE}")
         self.pending = []
+        self._count_seconds()
         self.bar.update(100 * self.progress() - self.bar.n)
         self.bar.set_postfix({name.removeprefix("loss_"): f"{row[name]:.3f}" for name in losses})
-
-    def _write_tables(self) -> None:
-        """Bring history.csv and validation.csv up to date."""
-        if self.run is None:
-            return
-        try:
-            self.run.write_rows(HISTORY, self.history[self.written :], is_new=not self.written)
-            self.written = len(self.history)
-            if self.looks:
-                self.run.write_rows(LOOKS, self.looks, is_new=True)
-        except PermissionError as error:  # Excel locks the file that it shows
-            warnings.warn(f"{error}: close it there; its rows wait meanwhile", stacklevel=2)
 
     def _refuse_broken_weights(self) -> None:
         """Stop the run if a weight is NaN or infinite: such a network is never saved."""
         if not self.networks.is_finite():
-            self._raise_diverged(f"a weight is not finite after step {self.step}")
-
-    def _raise_diverged(self, what: str) -> None:
-        last = f"step {self.saved_step}" if self.run and self.saved_step > 0 else "none"
-        advice = "Try a smaller learning rate, or precision float32, in a fresh run"
-        raise TrainingError(f"{what}. The last good checkpoint: {last}. {advice}")
+            raise TrainingError(f"a weight is not finite after step {self.step}. {ADVICE}")
 
     def end_epoch(self) -> None:
         """Check whether D can still tell real from fake; look at the validation photos; save."""
@@ -315,15 +270,12 @@ class Loop:
         rows = self.history[-len(self.batches) :]
         rows = [row for row in rows if row["stage"] == "game" and row["d_real"] is not None]
         if rows:
-            real, fake = (sum(row[d] for row in rows) / len(rows) for d in ("d_real", "d_fake"))
-            self.d_is_at_half = max(abs(real - 0.5), abs(fake - 0.5)) < self.config.stop_at_half
-            if real > 1 - SURE and fake < SURE:
-                self._warn_once(D_HAS_WON)
+            answers = [fmean(row[name] for row in rows) for name in ("d_real", "d_fake")]
+            self.d_is_at_half = max(abs(d - 0.5) for d in answers) < self.config.stop_at_half
         if not self.is_done():
             self.look()
         # saving a large checkpoint takes long, so it happens less often: 1/20 of the time at most
-        pause = self.SAVE_AT_MOST * max(1.0, 4 * self.save_took)
-        if self.seconds - self.saved_at >= pause:
+        if self.seconds - self.saved_at >= self.SAVE_AT_MOST * max(1.0, 4 * self.save_took):
             self.save()
 
     def look(self) -> None:
@@ -338,15 +290,15 @@ class Loop:
         trained = math.inf if self.is_done() else passed * self.config.batch
         if trained < self.TRAINED_PER_LOOK * len(self.validation):
             return
-        with self._stopped_clock():
-            self._refuse_broken_weights()
-            epoch = round(self.step / len(self.batches), 2)
-            look = {"step": self.step, "epoch": epoch, "stage": self._stage()}
-            look |= measure_quickly(self.networks.generator, self.validation)
-            is_best = self.best_look.get("stage") != look["stage"]
-            if is_best or look["delta_e"] < self.best_look["delta_e"]:
-                self.best, self.best_look = deepcopy(self.networks.generator.state_dict()), look
-            self.looks.append(look)
+        self._refuse_broken_weights()
+        look = {"step": self.step, "epoch": round(self.step / len(self.batches), 2)}
+        look |= {"stage": self._stage()}
+        look |= evaluate(self.networks.generator, self.validation, is_quick=True)
+        is_best = self.best_look.get("stage") != look["stage"]
+        if is_best or look["delta_e"] < self.best_look["delta_e"]:
+            self.best, self.best_look = deepcopy(self.networks.generator.state_dict()), look
+        self.looks.append(look)
+        self.clock = time.monotonic()  # a look is no training time
 
     def save(self) -> None:
         """Write the weights, the tables, the sample pictures, and then the checkpoint."""
@@ -356,16 +308,15 @@ class Loop:
         if self.is_done():
             self.look()
         began = time.monotonic()
-        with self._stopped_clock():
-            self._refuse_broken_weights()
-            if self.step >= FLUSH_EVERY and self.paints_one_color():
-                self._warn_once(HAS_COLLAPSED)
-            self._show_samples()
-            self._write_files()
-            if self.run:  # checkpoint last: the files it stands for must already exist
-                self.run.save_checkpoint(self._state())
+        self._refuse_broken_weights()
+        self._show_samples()
+        self._write_files()
+        if self.run:  # checkpoint last: the files it stands for must already exist
+            state = {name: getattr(self, name) for name in self.SAVED}
+            self.run.save_checkpoint(state | {"networks": self.networks.state_dict()})
         self.saved_step, self.saved_at = self.step, self.seconds
-        self.save_took = parallel.from_first(time.monotonic() - began)
+        self.clock = time.monotonic()  # and neither is a save
+        self.save_took = parallel.from_first(self.clock - began)
 
     def _write_files(self) -> None:
         """Write the generator's weights, the best ones, and the tables."""
@@ -379,57 +330,15 @@ class Loop:
             best = deepcopy(generator)
             best.load_state_dict(self.best)
             save_generator(self.run.folder / BEST, best, **facts, **self.best_look)
-        self._write_tables()
-
-    def paints_one_color(self) -> bool:
-        """Whether G's colors hardly vary over the last batch, although the real ones do."""
-        L, real_ab = self.batch
-        with at_work(self.networks.generator):
-            fake_ab = self.networks.generator(L)
-        fake, real = (ab.std(dim=(0, 2, 3)).max() for ab in (fake_ab, real_ab))
-        return bool(fake < ONE_COLOR * real)
-
-    def _warn_once(self, text: str) -> None:
-        if text not in self.warned and parallel.is_first():
-            self.warned.add(text)
-            warnings.warn(f"step {self.step}: {text}", stacklevel=2)
+        self.run.write_table(HISTORY, self.history)
+        if self.looks:
+            self.run.write_table(LOOKS, self.looks)
 
     def _show_samples(self) -> None:
         if self.run and self.samples is not None:
             name = f"epoch_{self.step / len(self.batches):07.2f}.png"
             pictures = triptychs(self.networks.generator, self.samples, len(self.samples))
             write_picture(self.run.folder / "samples" / name, triptych_sheet(pictures))
-
-
-@contextmanager
-def explained(config: TrainConfig) -> Iterator[None]:
-    """Turn torch's errors in this block into advice, if we know any."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            batch, size = config.batch, config.size
-            smaller = f"a batch of {batch // 2}" if batch > 1 else f"a size of {size // 2}"
-            message = f"out of memory with a batch of {batch} at {size} pixels; try {smaller}"
-        elif type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            message = f"torch.compile fails here; use compile none. It says: {error!s:.300}"
-        else:
-            raise
-        raise TrainingError(message) from error
-
-
-def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    """Whether the GPU or the CPU ran out of memory, for which torch has no common class."""
-    is_told = any(words in str(error) for words in ("out of memory", "allocate memory"))
-    return is_told or isinstance(error, MemoryError)
-
-
-@contextmanager
-def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the random numbers of this block, and restore the caller's afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Bench:
             meter = Meter(device, self.seconds, folder, self.size, Path(scratch))
             ladder, rows = stages(self.size, self.width, self.batch, has_gpu), {}
             # compiling takes longest, so it is what a short limit leaves out
-            for stage in sorted(ladder, key=lambda stage: stage.config.compile != "none"):
+            for stage in sorted(ladder, key=lambda stage: stage.compile != "none"):
                 if rows and time.monotonic() - began > self.limit:
                     print(f"left out, because the limit is reached: {stage.name}")
                     continue

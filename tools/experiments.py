@@ -43,8 +43,6 @@ class Experiments:
     """Or how many passes over the photos."""
     seconds: float | None = None
     """Or how long; 300 seconds if there is no other budget."""
-    lpips: bool = False
-    """Also measure LPIPS; its network is downloaded at the first use."""
     runs: Path = ROOT / "runs" / "photos"
     """The folder of the runs."""
     out: Path = ROOT / "data" / "results" / "photos.json"
@@ -86,7 +84,7 @@ class Experiments:
         """What the lesson is given for one run."""
         out = self.runs.resolve() / f"{data.name}-{seed}"
         fixed = {"recipe": self.recipe, "size": self.size, "batch": self.batch}
-        fixed |= {"lpips": self.lpips, "seed": seed, "data": str(data.resolve()), "out": str(out)}
+        fixed |= {"seed": seed, "data": str(data.resolve()), "out": str(out)}
         return fixed | self.budget()
 
 

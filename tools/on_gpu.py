@@ -16,6 +16,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from itertools import zip_longest
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def run_training(out: Path, file: Path, seconds: float, sources: Sequence[Source
         network = run.train(mixture, validation, workers=12 if device == "cuda" else 1)
     card = {"size": size, "steps": run.step, "seconds": round(run.seconds)}
     card |= {"seed": config.seed, "device": environment()["device"]}
-    save_generator(out / "photos.safetensors", network, half=True, **card)
+    save_generator(out / "photos.safetensors", deepcopy(network).half(), **card)
     counts = [len(some) for some in photos]
     log = {"history": run.history, "validation": run.looks, "environment": environment()}
     write_json(out / "photos.json", card | {"photos": counts} | log)

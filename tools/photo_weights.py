@@ -197,7 +197,7 @@ class PhotoWeights:
             "metrics": f"on {row['photos']} test photos: {metrics}",
             "license": LICENSE,
         }
-        save_generator(self.weights, network, half=True, **card)
+        save_generator(self.weights, deepcopy(network).half(), **card)
         write_json(self.weights.with_suffix(".json"), card)
         export_onnx(load_generator(self.weights), self.weights.with_suffix(".onnx"))
 

@@ -62,11 +62,10 @@ def build(site: Path) -> str:
         fetch_runtime(npm, site)
     except subprocess.CalledProcessError as error:
         return f"no page that colors photos: npm failed ({error.stderr.strip()[-300:]})"
-    generator, multiple = load_generator("photos"), MULTIPLE
-    export_onnx(generator, site / MODEL, multiple)
+    export_onnx(load_generator("photos"), site / MODEL)
     for name in (MODEL, WASM):
         pack(site / name)
-    rules = {"multiple": multiple, "size": int(read_card("photos")["size"]), "longest": LONGEST}
+    rules = {"multiple": MULTIPLE, "size": int(read_card("photos")["size"]), "longest": LONGEST}
     rules["bytes"] = {name: (site / name).stat().st_size for name in PACKED}
     (site / RULES).write_text(json.dumps(rules), "utf-8")
     write_page(site)
@@ -86,25 +85,24 @@ def fetch_runtime(npm: str, site: Path) -> None:
             (site / name).write_bytes(package.extractfile(f"package/dist/{name}").read())
 
 
-def export_onnx(generator: nn.Module, path: Path, multiple: int) -> None:
+def export_onnx(generator: nn.Module, path: Path) -> None:
     """Write a generator as ONNX: L (1, 1, H, W) in, ab (1, 2, H, W) out, weights in half precision.
 
     Args:
         generator: as `colorlib.runs.load_generator` returns it.
-        path: of the file.
-        multiple: what H and W must be multiples of; they are free otherwise.
+        path: of the file. In it, H and W are free, but must be multiples of `MULTIPLE`.
     """
     import onnx
 
     height, width = (torch.export.Dim(name, min=1, max=256) for name in ("height", "width"))
     program = torch.onnx.export(
         generator,
-        (torch.zeros(1, 1, 4 * multiple, 6 * multiple),),
+        (torch.zeros(1, 1, 4 * MULTIPLE, 6 * MULTIPLE),),
         dynamo=True,
         opset_version=18,
         input_names=["L"],
         output_names=["ab"],
-        dynamic_shapes=[{2: multiple * height, 3: multiple * width}],
+        dynamic_shapes=[{2: MULTIPLE * height, 3: MULTIPLE * width}],
         verbose=False,
     )
     model = program.model_proto

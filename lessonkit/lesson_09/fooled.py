@@ -16,9 +16,9 @@ from skimage.color import deltaE_ciede2000
 from torch import Tensor, nn
 
 from colorlib.color import AB_SCALE, L_ab_to_rgb, rgb_to_L_ab, rgb_to_lab
-from colorlib.metrics import MetricUnavailable, lpips
 from colorlib.scenes import BALLOON_BLUE_AB, BALLOON_RED_AB, LABELS
 from lessonkit.figures import INK, PALE, encode, picture_grid, render, show
+from lessonkit.lpips import lpips
 from lessonkit.widgets import is_static
 
 # --- what the metrics miss ---
@@ -79,7 +79,7 @@ def try_lpips(predicted: Tensor, real: Tensor) -> list[str]:
         # torch.hub announces its download on one of these
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             return [f"{value:.3f}" for value in lpips(predicted, real)]
-    except MetricUnavailable:
+    except ConnectionError:
         print(
             "LPIPS is not available here: it needs the weights of a network, which are downloaded "
             "at first use (233 MB). The lesson continues without it."

@@ -68,12 +68,14 @@ class Stage:
     is_naive: bool = True
     """Whether the step is the naive one."""
     is_channels_last: bool = False
+    compile: str = "none"
+    """The mode of torch.compile."""
 
 
 def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
     """List all stages; each differs from the one before in what its name says."""
     loading = "bytes" if has_gpu else "batches"
-    lean = {"generator": "StridedUNet", "generator_width": max(2, width // 2), "compile": "none"}
+    lean = {"generator": "StridedUNet", "generator_width": max(2, width // 2)}
     changes = [  # name, whether only a GPU has it, what changes in the stage and in its config
         ("photos decoded once", False, {"loading": "decoded"}, {}),
         ("Lab in batches on the device", False, {"loading": loading}, {}),
@@ -84,10 +86,10 @@ def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
         ("half precision", True, {}, {"precision": "auto"}),
         ("channels last", False, {"is_channels_last": True}, {}),
         (f"batches of {batch}", True, {}, {"batch": batch}),
-        ("torch.compile", False, {}, {"compile": "default"}),
-        ("CUDA graphs", True, {}, {"compile": "reduce-overhead"}),
-        ("the lean U-Net", False, {}, lean),
-        ("the lean U-Net, torch.compile", False, {}, {"compile": "default"}),
+        ("torch.compile", False, {"compile": "default"}, {}),
+        ("CUDA graphs", True, {"compile": "reduce-overhead"}, {}),
+        ("the lean U-Net", False, {"compile": "none"}, lean),
+        ("the lean U-Net, torch.compile", False, {"compile": "default"}, {}),
     ]
     options = {"generator_width": width, "size": size, "g_every": 1, "precision": "float32"}
     made = [Stage("the naive way", replace(RECIPES["tutorial"], **options, steps=10**9))]
@@ -214,9 +216,12 @@ class Meter:
                 layout = torch.channels_last if stage.is_channels_last else torch.contiguous_format
                 for network in (networks.generator, networks.discriminator):
                     network.to(memory_format=layout)
+                    if stage.compile != "none":
+                        network.compile(mode=stage.compile, dynamic=False)
                 step = partial(train_step, networks, step=1)
                 turns["end_to_end"] = self._ours(networks, batches, log, stack)
             for turn in list(turns.values()) * (3 if self.device.type == "cuda" else 1):
+                torch.compiler.cudagraph_mark_step_begin()
                 turn()  # the first ones are slow: memory, choice of kernels, graphs
             while True:
                 yield {name: self.rate(turn) for name, turn in turns.items()}
@@ -227,7 +232,7 @@ class Meter:
             return None
         batches = Batches(self.photos, stage.config, self.device)
         if stage.loading == "bytes":  # undo what colorlib keeps on a GPU
-            batches.rgb, batches.kept, batches.home = self.photos.rgb, None, torch.device("cpu")
+            batches.kept = None
         return batches
 
     def _one_by_one(self, stage: Stage) -> Iterator[tuple[Tensor, Tensor]]:
@@ -267,6 +272,7 @@ class Meter:
         wait()
         start, done = time.perf_counter(), []
         while len(done) < self.TURNS or time.perf_counter() - start < self.seconds / self.ROUNDS:
+            torch.compiler.cudagraph_mark_step_begin()  # CUDA graphs reuse memory
             done.append(turn())
         wait()
         return sum(done) / (time.perf_counter() - start)
@@ -282,7 +288,7 @@ class Meter:
 
 def work(config: TrainConfig, device: torch.device) -> int:
     """Count the operations per photo of both steps, with one forward pass of G for both."""
-    config = replace(config, reuse_forward=True, precision="float32", compile="none")
+    config = replace(config, reuse_forward=True, precision="float32")
     networks = Networks(config, device=device)
     L, real_ab = torch.rand(1, 3, config.size, config.size, device=device).split((1, 2), dim=1)
     with FlopCounterMode(display=False) as counter:

@@ -1,6 +1,7 @@
 """The command line: what a learner types, from training to a colored photo, and what goes wrong."""
 
 import json
+import os
 import runpy
 import sys
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from colorlib.cli import hold_back, main
+from colorlib.cli import hold_back, main, report_left_out
 from colorlib.coloring import NOTE
 from colorlib.config import TrainConfig
 from colorlib.generator import StridedUNet
@@ -83,6 +84,28 @@ def test_of_a_hundred_photos_a_twentieth_is_held_back_to_look_at(tmp_path, monke
         assert (len(learning), len(validation or [])) == counts
         assert not set(learning.names) & set(getattr(validation, "names", []))
     assert hold_back(SceneDataset(2, 32))[1] is None
+
+
+def test_what_was_left_out_is_counted_and_written_down(tmp_path, capsys):
+    left_out = [
+        ("b\nc.png", "a line break in its name: rename it"),
+        (os.fsdecode(b"\xff.png"), "gray: it would teach gray"),
+        *[(f"{number}.png", "gray: it would teach gray") for number in range(10)],
+    ]
+    sys.stdout.reconfigure(errors="replace")  # as `main` does
+    report_left_out(left_out, tmp_path / "left_out.txt")
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 11 and said[2] == "left out: 0.png: gray: it would teach gray"
+    assert said[-1].startswith("12 left out in all (11 gray, 1 a line break in its name): ")
+    lines = (tmp_path / "left_out.txt").read_bytes().split(b"\n")
+    assert lines[:3] == [
+        b"# 12 left out, and why",
+        b"b c.png: a line break in its name: rename it",
+        b"\xff.png: gray: it would teach gray",
+    ]
+    assert len(lines) == 14
+    report_left_out([], tmp_path / "left_out.txt")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_command_again_goes_on_and_prints_the_results(run, photos, capsys):
@@ -251,8 +274,8 @@ def test_a_fake_mps_is_chosen_and_what_it_lacks_is_said(tmp_path, monkeypatch, c
     def fail(*arguments):
         raise NotImplementedError("The operator 'aten::upsample' is not implemented for MPS")
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    mps = torch.device("mps")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: mps)
     assert choose_device() == torch.device("mps")
     assert choose_device("cpu") == torch.device("cpu")
     Image.new("L", (32, 32), 50).save(tmp_path / "gray.png")
@@ -294,8 +317,7 @@ def test_a_run_of_unknown_data_asks_for_it(run, tmp_path, capsys):
     [
         (["train", "warm", "--data", "no such folder"], "no folder of photos at no such folder"),
         (["evaluate", "no such run"], "is this the folder of a run"),
-        (["colorize", "x.jpg", "--weights", "none.safetensors"], "there are no weights at"),
-        (["colorize", "x.jpg", "--weights", "."], ". is a folder; give a file in it"),
+        (["colorize", "x.jpg", "--weights", "none.safetensors"], "cannot read weights from"),
         (["colorize"], "no photos there"),
     ],
 )
@@ -318,11 +340,10 @@ def test_what_goes_wrong_is_one_readable_line(arguments, words, capsys, tmp_path
             "\nstopped at step 3;",
         ),
         (KeyboardInterrupt(), 130, "\nstopped\n"),
-        (MemoryError(), 1, "colorlib: out of memory: close other programs"),
         (
-            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
             1,
-            "colorlib: out of memory: close other programs",
+            "colorlib: CUDA out of memory. Tried to allocate 2 GiB: choose a smaller --batch",
         ),
     ],
 )

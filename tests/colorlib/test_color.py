@@ -224,16 +224,6 @@ def test_any_leading_shape_gives_the_same_pictures(convert):
         assert_close(single, whole[index, 3], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(3, 50, 40), (2, 3, 33, 7), (3, 1, 900)])
-def test_strips_give_what_the_whole_gives(monkeypatch, shape):
-    rgb = random_picture(*shape)
-    as_bytes = (rgb * 255).to(torch.uint8)
-    whole = color.rgb_to_lab(rgb), color.lab_to_rgb(rgb * 100), color.rgb_to_lab(as_bytes)
-    monkeypatch.setattr(color, "STRIP_VALUES", 300)
-    strips = color.rgb_to_lab(rgb), color.lab_to_rgb(rgb * 100), color.rgb_to_lab(as_bytes)
-    assert_close(strips, whole, atol=1e-4, rtol=1e-6)
-
-
 def test_memory_formats_do_not_matter():
     rgb = random_picture(2, 3, 16, 16)
     for other in (rgb.to(memory_format=torch.channels_last), rgb.mT.contiguous().mT):
@@ -323,14 +313,20 @@ def test_bytes_are_refused_where_they_mean_nothing(convert):
 @pytest.mark.parametrize(
     ("L", "ab", "quoted"),
     [
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 2, 4, 4), r"\(2, 2, 4, 4\)"),
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 2, 8, 8).double(), "float64"),
-        (torch.zeros(2, 3, 8, 8), torch.zeros(2, 2, 8, 8), r"L must have shape .*\(2, 3, 8, 8\)"),
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 3, 8, 8), r"ab must have shape .*\(2, 3, 8, 8\)"),
+        (
+            torch.zeros(2, 3, 8, 8),
+            torch.zeros(2, 2, 8, 8),
+            r"L must be .*\(2, 3, 8, 8\)",
+        ),
+        (
+            torch.zeros(2, 1, 8, 8),
+            torch.zeros(2, 3, 8, 8),
+            r"ab must be .*\(2, 3, 8, 8\)",
+        ),
         (torch.zeros(2, 1, 8, 8), torch.zeros(2, 2, 8, 8).bfloat16(), "bfloat16"),
     ],
 )
-def test_L_and_ab_must_fit_together(L, ab, quoted):
+def test_L_and_ab_are_checked(L, ab, quoted):
     with pytest.raises(ValueError, match=quoted):
         color.L_ab_to_rgb(L, ab)
 

@@ -129,13 +129,13 @@ def test_tiny_pictures_are_colored(size):
     [
         (256, 256, 256, (256, 256)),
         (512, 512, 256, (256, 256)),
-        (300, 400, 256, (256, 336)),  # 341.3 wide, to the nearest multiple of 16
-        (4000, 3000, 256, (336, 256)),
-        (3000, 4000, 64, (64, 80)),
-        (90, 160, 64, (64, 112)),
+        (300, 400, 256, (256, 352)),  # 341.3 wide, to the nearest multiple of 32
+        (4000, 3000, 256, (352, 256)),
+        (3000, 4000, 64, (64, 96)),
+        (90, 160, 64, (64, 128)),
         (1, 1, 128, (128, 128)),
         (100, 1000, 64, (32, 256)),  # at most 4 times the size: 25.6 high, rounded
-        (10, 10_000, 64, (16, 256)),
+        (10, 10_000, 64, (32, 256)),
         (50, 50, 70, (64, 64)),
     ],
 )
@@ -210,10 +210,10 @@ def test_colors_beyond_srgb_are_clipped():
     assert colored[0, 0, 0] == 255 and colored[0, 0, 2] == 0
 
 
-@pytest.mark.parametrize("shape", [(97, 133), (64, 80), (20, 25)], ids=["up", "same", "down"])
+@pytest.mark.parametrize("shape", [(97, 133), (64, 96), (20, 30)], ids=["up", "same", "down"])
 def test_chroma_is_enlarged_bilinearly(shape):
     gray = mid_gray(*shape)
-    ab = rough_ab(64, 80)
+    ab = rough_ab(64, 96)
     colored = colorize(gray, Painter(ab), size=64)
     full_ab = functional.interpolate(ab[None], shape, mode="bilinear", antialias=True)
     lab = np.dstack([lab_of(gray.convert("RGB"))[..., 0], *(full_ab[0].numpy() * 110)])

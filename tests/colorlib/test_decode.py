@@ -3,7 +3,9 @@
 import io
 import os
 import random
+import runpy
 import struct
+import sys
 from pathlib import Path
 
 import icc
@@ -98,11 +100,12 @@ def test_heic_is_read(name, tmp_path):
 @row("HEIC, HEIF")
 def test_without_pillow_heif_the_message_names_it(tmp_path, monkeypatch):
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.heic", "HEIF")
-    monkeypatch.setattr(decode, "HAS_HEIF", False)
-    monkeypatch.setattr(decode, "FORMATS", tuple(f for f in decode.FORMATS if f != "HEIF"))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # importing it fails
+    monkeypatch.delitem(Image.OPEN, "HEIF")
+    without = runpy.run_path(decode.__file__)
     for file in (tmp_path / "photo.heic", io.BytesIO((tmp_path / "photo.heic").read_bytes())):
-        with pytest.raises(PhotoError, match="pip install pillow-heif"):
-            read_photo(file)
+        with pytest.raises(without["PhotoError"], match="pip install pillow-heif"):
+            without["read_photo"](file)
 
 
 # EXIF orientation

@@ -181,7 +181,7 @@ def test_a_site_that_is_silent_counts_as_down(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/x.zip"
         with pytest.raises(DownloadError, match="cannot be downloaded"):
-            download.fetch(address, tmp_path / "x.zip")
+            download.fetch([address], tmp_path / "x.zip")
 
 
 @pytest.mark.parametrize("status", [404, 403, 500, 503])
@@ -220,7 +220,7 @@ def test_a_zip_of_another_size_than_announced_is_refused(site, tmp_path):
     with pytest.raises(DownloadError, match="sent something else"):
         download_duts(tmp_path)
     site.files["/DUTS-TE.zip"] = whole[:300] + whole[330:]
-    with pytest.raises(DownloadError, match=r"DUTS-TE\.zip is damaged .*: delete it"):
+    with pytest.raises(DownloadError, match=r"DUTS-TE\.zip cannot be unpacked .*delete it"):
         download_duts(tmp_path)
     (tmp_path / "DUTS-TE.zip").unlink()
     site.files["/DUTS-TE.zip"] = whole
@@ -274,15 +274,6 @@ def test_a_link_in_a_zip_becomes_an_ordinary_file(tmp_path):
     assert not (images / "link.jpg").is_symlink() and (images / "link.jpg").is_file()
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("DUTS-TE/DUTS-TE-Image/bomb.jpg", bytes(2**20))
-    monkeypatch.setattr(download, "LARGEST", 2**20 - 1)
-    monkeypatch.setattr(zipfile.ZipFile, "open", None)
-    with pytest.raises(DownloadError, match="unpacks to more"):
-        download_duts(tmp_path, archive=tmp_path / "bomb.zip")
-
-
 def test_the_zip_of_another_part_is_told(tmp_path):
     (tmp_path / "mine.zip").write_bytes(make_duts_zip("TR"))
     with pytest.raises(DownloadError, match="no folder DUTS-TE-Image: another zip"):
@@ -300,29 +291,24 @@ def test_a_full_disk_is_told_and_with_space_the_same_call_works(when, site, tmp_
         if when == "fetching":
             patch.setattr(shutil, "copyfileobj", full)
         else:
-            patch.setattr(Path, "write_bytes", full)
-            patch.setattr(download, "check_same", lambda *_: None)  # which writes as well
-        with pytest.raises(OSError, match="the disk is full.*Free some space"):
+            patch.setattr(zipfile.ZipFile, "extractall", full)
+        with pytest.raises(DownloadError, match="the disk is full|No space left"):
             download_duts(tmp_path)
-    assert not [*tmp_path.rglob("DUTS-TE-Image")] and not [*tmp_path.rglob("*.part")]
+    assert in_folder(tmp_path) == ({"DUTS-TE.zip"} if when == "unpacking" else set())
     assert len(in_folder(download_duts(tmp_path))) == 8
 
 
 def test_an_interrupted_unpacking_is_done_again(site, tmp_path, monkeypatch):
-    left_behind = tmp_path / "DUTS-TE" / ".part"  # as a killed process leaves it
-    left_behind.mkdir(parents=True)
-    (left_behind / "half.jpg").write_bytes(b"half")
-
-    def interrupt(*arguments):
+    def interrupt(archive, folder):
+        (Path(folder) / "half.jpg").write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(zipfile.ZipFile, "read", interrupt)
+        patch.setattr(zipfile.ZipFile, "extractall", interrupt)
         with pytest.raises(KeyboardInterrupt):
             download_duts(tmp_path)
-    assert in_folder(tmp_path / "DUTS-TE") == set()
+    assert in_folder(tmp_path) == {"DUTS-TE.zip"}
     assert len(in_folder(download_duts(tmp_path))) == 8
-    assert in_folder(tmp_path / "DUTS-TE") == {"DUTS-TE-Image"}
 
 
 def test_two_processes_do_not_write_into_one_another(site, tmp_path):
@@ -361,7 +347,7 @@ def test_caltech101_comes_through_torchvision_once_and_whole(tmp_path, monkeypat
     monkeypatch.setattr(torchvision.datasets, "Caltech101", fail)
     with pytest.raises(DownloadError, match="Caltech-101 is not available now"):
         download_caltech101(tmp_path / "caltech101")
-    assert in_folder(tmp_path / "caltech101") == set()
+    assert in_folder(tmp_path) == set()
     monkeypatch.setattr(torchvision.datasets, "Caltech101", Caltech)
     main(["download", "caltech101", "--folder", str(tmp_path / "caltech101")])
     assert f"colorlib train warm --data {tmp_path / 'caltech101'}" in capsys.readouterr().out

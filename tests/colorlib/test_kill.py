@@ -85,7 +85,7 @@ def wait_for_a_random_moment(process: multiprocessing.Process, run: Path) -> Non
     checkpoint, seen = run / "checkpoint.pt", set()
     saves = random.randrange(16)
     while process.is_alive() and len(seen) <= saves:
-        with suppress(FileNotFoundError):  # between the two moves of a save
+        with suppress(FileNotFoundError):  # before the first save
             seen.add(checkpoint.stat().st_mtime_ns)
         if not saves:
             break
@@ -115,7 +115,6 @@ def outcome(run: Path) -> dict:
     return {
         "history": [row | {"seconds": 0} for row in read_history(run / "history.csv")],
         "weights": [part.tolist() for network in networks for part in network.values()],
-        "random numbers": state["random"].tolist(),
         **{name: (run / name).read_bytes() for name in FILES},
     }
 

@@ -4,21 +4,19 @@ import errno
 import json
 import multiprocessing
 import os
-import subprocess
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-import colorlib.runs as module
 from colorlib.generator import StridedUNet, UNet
 from colorlib.runs import (
     MADE,
     Run,
     RunError,
     atomic_write,
-    environment,
     load_generator,
     read_card,
     read_config,
@@ -45,13 +43,6 @@ class TestAtomicWrite:
         assert path.read_text() == "old"
         assert os.listdir(tmp_path) == ["file.txt"]
 
-    def test_a_full_disk_says_what_to_do_and_harms_nothing(self, tmp_path):
-        path = tmp_path / "file.txt"
-        path.write_text("old")
-        with pytest.raises(OSError, match="disk is full.*Free some space"), atomic_write(path):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        assert path.read_text() == "old"
-
     def test_other_errors_stay_what_they_are(self, tmp_path):
         with pytest.raises(PermissionError, match="not yours"), atomic_write(tmp_path / "x"):
             raise PermissionError(errno.EACCES, "not yours")
@@ -71,27 +62,28 @@ class TestGeneratorFiles:
         assert read_card(path)["data"] == "three squares"
 
     def test_a_missing_file(self, tmp_path):
-        with pytest.raises(RunError, match="there are no weights at"):
+        with pytest.raises(RunError, match="cannot read weights from .*none.safetensors"):
             load_generator(tmp_path / "none.safetensors")
 
     @pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x80\x04pickle"])
     def test_something_else(self, tmp_path, content):
         path = tmp_path / "generator.safetensors"
         path.write_bytes(content)
-        with pytest.raises(RunError, match="holds no safetensors weights"):
-            load_generator(path)
+        for not_weights in (path, tmp_path):  # a run's folder, too
+            with pytest.raises(RunError, match="cannot read weights from"):
+                load_generator(not_weights)
 
     def test_weights_cut_off(self, tmp_path):
         path = tmp_path / "generator.safetensors"
         save_generator(path, StridedUNet(8))
         path.write_bytes(path.read_bytes()[:-1000])
-        with pytest.raises(RunError, match="holds no safetensors weights"):
+        with pytest.raises(RunError, match="cannot read weights from .*copy it again"):
             load_generator(path)
 
     def test_weights_of_another_program(self, tmp_path):
         path = tmp_path / "generator.safetensors"
         save_file({"weight": torch.zeros(2)}, path)
-        with pytest.raises(RunError, match="cannot build.*UNet, StridedUNet"):
+        with pytest.raises(RunError, match="cannot build.*safetensors.torch.load_file"):
             load_generator(path)
 
     def test_weights_of_another_width(self, tmp_path):
@@ -99,15 +91,12 @@ class TestGeneratorFiles:
         network = StridedUNet(8)
         network.config = {"width": 16, "depth": 4}
         save_generator(path, network)
-        with pytest.raises(RunError, match=r"(?s)do not fit StridedUNet.*first\.0\.weight"):
+        with pytest.raises(RunError, match=r"(?s)cannot build .*StridedUNet.*first\.0\.weight"):
             load_generator(path)
 
     def test_the_card_of_what_holds_no_weights(self, tmp_path):
         path = tmp_path / "generator.safetensors"
-        with pytest.raises(RunError, match="there are no weights at"):
-            read_card(path)
-        path.write_bytes(b"cut off")
-        with pytest.raises(RunError, match="holds no safetensors weights.*Copy it again"):
+        with pytest.raises(RunError, match="cannot read weights from"):
             read_card(path)
         save_file({"weight": torch.zeros(2)}, path)
         assert read_card(path) == {}
@@ -115,8 +104,8 @@ class TestGeneratorFiles:
 
 def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
     network = StridedUNet(8).eval()
-    for half in (False, True):
-        save_generator(tmp_path / f"{half}.safetensors", network, half=half)
+    save_generator(tmp_path / "False.safetensors", network)
+    save_generator(tmp_path / "True.safetensors", deepcopy(network).half())
     full, halved = ((tmp_path / f"{half}.safetensors").stat().st_size for half in (False, True))
     assert halved < 0.6 * full
     loaded = load_generator(tmp_path / "True.safetensors")
@@ -136,31 +125,8 @@ class TestRun:
         content = json.loads((tmp_path / "run" / "config.json").read_text())
         assert content["config"] == {"batch": 4, "betas": [0.5, 0.9]}
         assert content["environment"]["torch"] == torch.__version__.split("+")[0]
-        assert {"python", "device", "commit"} <= content["environment"].keys()
+        assert {"python", "device", "system"} <= content["environment"].keys()
         assert content["environment"]["processes"] == 1
-
-    def test_a_machine_without_git(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("PATH", "")
-        with Run(tmp_path, {}):
-            pass
-        assert '"commit": "unknown"' in (tmp_path / "config.json").read_text()
-
-    def test_only_the_commit_of_colorlibs_own_checkout_is_recorded(self, tmp_path, monkeypatch):
-        def git(*words):
-            options = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
-            command = ["git", *options, *words]
-            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-        for place in ("colorlib", "env/lib/colorlib"):
-            (tmp_path / place).mkdir(parents=True)
-            (tmp_path / place / "runs.py").touch()
-        git("init", "--quiet")
-        git("add", ".")
-        git("commit", "--quiet", "--message", "someone's project")
-        monkeypatch.setattr(module, "__file__", str(tmp_path / "colorlib" / "runs.py"))
-        assert environment()["commit"] == git("rev-parse", "HEAD").strip()
-        monkeypatch.setattr(module, "__file__", str(tmp_path / "env/lib/colorlib" / "runs.py"))
-        assert environment()["commit"] == "unknown"
 
     def test_the_same_config_goes_on_and_another_is_refused_by_field(self, tmp_path):
         config = {"batch": 4, "size": 64, "betas": (0.5, 0.9)}
@@ -176,7 +142,7 @@ class TestRun:
     def test_fresh_removes_the_old_run_and_nothing_else(self, tmp_path):
         with Run(tmp_path, {"batch": 4}) as run:
             run.save_checkpoint({"step": 1})
-            run.write_rows("history.csv", rows(1), is_new=True)
+            run.write_table("history.csv", rows(1))
             (tmp_path / "samples").mkdir()
             (tmp_path / "samples" / "epoch_0001.00.png").touch()
             (tmp_path / "samples" / "mine.png").touch()
@@ -187,17 +153,6 @@ class TestRun:
             assert run.load_checkpoint() is None
         assert files_in(tmp_path) == {".lock", "config.json", "notes.txt", "samples/mine.png"}
         assert read_config(tmp_path / "config.json") == {"batch": 8}
-
-    def test_parts_of_a_killed_process_are_cleared_away_and_nothing_else(self, tmp_path):
-        with Run(tmp_path, {}):
-            pass
-        (tmp_path / "samples").mkdir()
-        parts = {".checkpoint.pt.123.part", "samples/.epoch_0001.00.png.7.part"}
-        others = {".big.iso.part", "samples/.mine.1.part"}
-        for name in parts | others:
-            (tmp_path / name).touch()
-        with Run(tmp_path, {}):
-            assert files_in(tmp_path) == others | {"config.json", ".lock"}
 
     @pytest.mark.parametrize("fresh", [False, True])
     @pytest.mark.parametrize("config", [None, '{"name": "my web app"}', "not JSON"])
@@ -253,31 +208,21 @@ class TestCheckpoints:
             assert run.load_checkpoint()["weight"].tolist() == [3.0] * 3
 
     @pytest.mark.parametrize("damage", ["cut", "beheaded", "flip", "empty", "text"])
-    def test_a_damaged_one_is_named_and_the_one_before_it_used(self, tmp_path, damage):
+    def test_a_damaged_one_is_named_and_left_as_it_is(self, tmp_path, damage):
         path = tmp_path / "checkpoint.pt"
         with Run(tmp_path, {}) as run:
-            for step in (1, 2):
-                run.save_checkpoint({"step": step, "weight": torch.rand(1000)})
+            run.save_checkpoint({"step": 1, "weight": torch.rand(1000)})
             content = bytearray(path.read_bytes())
             middle = len(content) // 2
             content[middle] ^= 0xFF
             broken = {"cut": content[:middle], "beheaded": content[1:], "flip": content}
-            path.write_bytes(bytes(broken.get(damage, b"hello" if damage == "text" else b"")))
-            with pytest.warns(UserWarning, match="checkpoint.pt is damaged"):
-                assert run.load_checkpoint()["step"] == 1
-
-    def test_one_that_cannot_be_read_now_is_not_given_up(self, tmp_path, monkeypatch):
-        with Run(tmp_path, {}) as run:
-            run.save_checkpoint({"step": 1})
-
-            def out_of_memory(*args, **options):
-                raise MemoryError
-
-            monkeypatch.setattr(torch, "load", out_of_memory)
-            with pytest.raises(MemoryError):
+            damaged = bytes(broken.get(damage, b"hello" if damage == "text" else b""))
+            path.write_bytes(damaged)
+            with pytest.raises(RunError, match="checkpoint.pt .*start over with --fresh"):
                 run.load_checkpoint()
+        assert path.read_bytes() == damaged
 
-    def test_a_full_disk_is_explained(self, tmp_path, monkeypatch):
+    def test_a_full_disk_keeps_the_one_before(self, tmp_path, monkeypatch):
         def full(path, content):
             path.write_text("a part of it")
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -285,15 +230,9 @@ class TestCheckpoints:
         with Run(tmp_path, {}) as run:
             run.save_checkpoint({"step": 1})
             monkeypatch.setattr(Path, "write_bytes", full)
-            with pytest.raises(OSError, match="the disk is full"):
+            with pytest.raises(OSError, match="No space left"):
                 run.save_checkpoint({"step": 2})
             assert run.load_checkpoint() == {"step": 1}
-
-    def test_between_the_two_moves_of_a_save_nothing_is_lost(self, tmp_path):
-        with Run(tmp_path, {}) as run:
-            run.save_checkpoint({"step": 1})
-            os.replace(tmp_path / "checkpoint.pt", tmp_path / "checkpoint.previous.pt")
-            assert run.load_checkpoint()["step"] == 1
 
     def test_a_hostile_pickle_is_refused(self, tmp_path):
         class Hostile:
@@ -302,10 +241,7 @@ class TestCheckpoints:
 
         with Run(tmp_path, {}) as run:
             torch.save({"step": Hostile()}, tmp_path / "checkpoint.pt")
-            with (
-                pytest.warns(UserWarning, match="cannot be used"),
-                pytest.raises(RunError, match="no checkpoint in .*; start over"),
-            ):
+            with pytest.raises(RunError, match="checkpoint.pt .*start over"):
                 run.load_checkpoint()
         assert not (tmp_path / "harm").exists()
 
@@ -313,20 +249,9 @@ class TestCheckpoints:
 class TestHistory:
     def test_rows_come_back_as_they_were(self, tmp_path):
         with Run(tmp_path, {}) as run:
-            run.write_rows("history.csv", rows(1, 2), is_new=True)
-            run.write_rows("history.csv", rows(3), is_new=False)
-            assert read_history(tmp_path / "history.csv") == rows(1, 2, 3)
-            run.write_rows("history.csv", rows(1), is_new=True)
-        assert read_history(tmp_path / "history.csv") == rows(1)
+            for steps in ((1, 2, 3), (1,)):
+                run.write_table("history.csv", rows(*steps))
+                assert read_history(tmp_path / "history.csv") == rows(*steps)
 
-    def test_damaged_lines_are_skipped(self, tmp_path):
-        path = tmp_path / "history.csv"
-        path.write_text("step,stage,loss_d,d_real\n1,game,0.5,\n2,game,1,,,,9\n3,game,1.5,\n")
-        assert read_history(path) == rows(1, 3)
-
-    @pytest.mark.parametrize("content", [None, b"", b"\n"])
-    def test_without_rows_it_is_empty(self, tmp_path, content):
-        path = tmp_path / "history.csv"
-        if content is not None:
-            path.write_bytes(content)
-        assert read_history(path) == []
+    def test_before_the_first_save_there_are_none(self, tmp_path):
+        assert read_history(tmp_path / "history.csv") == []

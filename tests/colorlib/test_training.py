@@ -4,8 +4,7 @@ import copy
 import math
 import os
 import signal
-from dataclasses import replace
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from colorlib.config import RECIPES, TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import StridedUNet, UNet
 from colorlib.losses import OBJECTIVES
-from colorlib.metrics import QUICK, evaluate_run, measure_quickly
+from colorlib.metrics import evaluate, evaluate_run
 from colorlib.runs import (
     Run,
     RunError,
@@ -44,6 +43,7 @@ from colorlib.steps import (
 )
 from colorlib.training import Loop, TrainingError, train
 
+LOOKED_AT = ("delta_e", "colorfulness", "colorfulness_real")
 SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
 
 
@@ -423,7 +423,7 @@ class TestARun:
 
     def test_a_held_folder_is_refused(self, tmp_path):
         config = small("l1", steps=1)
-        with Run(tmp_path, {}), pytest.raises(RunError, match="another process"):
+        with Run(tmp_path, asdict(config)), pytest.raises(RunError, match="another process"):
             train(config, Pictures(6), tmp_path)
 
     def test_ctrl_c_finishes_the_step_saves_and_says_so(self, tmp_path, monkeypatch):
@@ -501,22 +501,6 @@ class TestARun:
         history = interrupted_at(config, Pictures(4, config.size), tmp_path, 1).history
         assert [row["loss_g"] is None for row in history] == [True, False]
 
-    def test_a_run_goes_on_though_another_program_holds_its_tables(self, tmp_path, monkeypatch):
-        config, write, held = small("l1", epochs=2), Run.write_rows, set()
-
-        def hold_once(run, name, rows, is_new):
-            if name not in held:
-                held.add(name)
-                raise PermissionError(f"{name} is open in a spreadsheet")
-            write(run, name, rows, is_new)
-
-        monkeypatch.setattr(Run, "write_rows", hold_once)
-        with pytest.warns(UserWarning, match="its rows wait"):
-            train(config, Pictures(8), tmp_path, validation=Pictures(1))
-        assert held == {"history.csv", "validation.csv"}
-        assert [row["step"] for row in read_history(tmp_path / "history.csv")] == [1, 2, 3, 4]
-        assert [row["step"] for row in read_history(tmp_path / "validation.csv")] == [2, 4]
-
     @pytest.mark.parametrize("recipe", ["l1", "warm"])
     def test_validation_photos_are_looked_at_and_the_best_weights_of_a_stage_kept(
         self, recipe, tmp_path
@@ -528,10 +512,10 @@ class TestARun:
                 Loop, "look", lambda loop: seen.append(copy.deepcopy(loop.networks)) or look(loop)
             )
             train(config, Pictures(8), tmp_path, validation=validation)
-        expected = [measure_quickly(networks.generator, validation) for networks in seen]
+        expected = [evaluate(networks.generator, validation, is_quick=True) for networks in seen]
         looks = read_history(tmp_path / "validation.csv")
         assert [look["step"] for look in looks] == [2, 4, 6, 8, 10]
-        for name in QUICK:
+        for name in LOOKED_AT:
             assert [look[name] for look in looks] == [row[name] for row in expected]
         stages = [networks.is_warming_up for networks in seen]
         assert [look["stage"] == "warm-up" for look in looks] == stages
@@ -554,15 +538,15 @@ class TestARun:
         now, step, save = [0.0], module.train_step, Loop._write_files
 
         def pass_time(seconds, work):
-            def timed(*arguments):
+            def timed(*arguments, **options):
                 now[0] += seconds
-                return work(*arguments)
+                return work(*arguments, **options)
 
             return timed
 
         monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
         monkeypatch.setattr(module, "train_step", pass_time(1, step))
-        monkeypatch.setattr(module, "measure_quickly", pass_time(100, measure_quickly))
+        monkeypatch.setattr(module, "evaluate", pass_time(100, evaluate))
         monkeypatch.setattr(Loop, "_write_files", pass_time(1000, save))
         config = small("l1", seconds=6.0)
         trained = train(config, Pictures(8), tmp_path, validation=Pictures(2))
@@ -587,11 +571,11 @@ class TestARun:
         errors = {2: 1.0, 4: 3.0, 6: 2.0}  # the weights after the second step are the best
         looks = []
 
-        def measure(generator, validation):
+        def measure(generator, validation, is_quick):
             looks.append(2 * len(looks) + 2)
-            return dict.fromkeys(QUICK, errors[looks[-1]])
+            return dict.fromkeys(LOOKED_AT, errors[looks[-1]])
 
-        monkeypatch.setattr(module, "measure_quickly", measure)
+        monkeypatch.setattr(module, "evaluate", measure)
         whole = train(config, dataset, tmp_path / "whole", validation=validation)
         looks.clear()
         with pytest.raises(KeyboardInterrupt):
@@ -685,12 +669,11 @@ class TestARun:
         with pytest.raises(OSError, match="photo 5 is damaged"):
             train(small("l1", steps=3), Broken(Pictures(8)))
 
-    def test_both_checkpoints_damaged_loses_nothing_unasked(self, tmp_path):
+    def test_a_damaged_checkpoint_loses_nothing_unasked(self, tmp_path):
         config = small("l1", epochs=2)
         train(config, Pictures(8), tmp_path)
-        for path in tmp_path.glob("checkpoint*.pt"):
-            path.write_bytes(b"gone")
-        with pytest.warns(UserWarning), pytest.raises(RunError, match="start over with --fresh"):
+        (tmp_path / "checkpoint.pt").write_bytes(b"gone")
+        with pytest.raises(RunError, match="damaged.*start over with --fresh"):
             train(config, Pictures(8), tmp_path)
         assert len(read_history(tmp_path / "history.csv")) == 4
 
@@ -704,7 +687,7 @@ class TestARun:
                 return torch.tanh(self.last(L))
 
         train(small("l1", steps=1), Pictures(6), tmp_path, generator=Mine())
-        with pytest.raises(RunError, match="its architecture is 'Mine'"):
+        with pytest.raises(RunError, match="architecture': 'Mine'"):
             load_generator(tmp_path / "generator.safetensors")
 
     def test_a_checkpoint_that_takes_long_to_save_is_saved_less_often(self):
@@ -754,9 +737,7 @@ class TestFailures:
                 return super().forward(L) * (float("nan") if self.calls > 4 else 1)
 
         config = small(recipe, epochs=9)
-        message = (
-            "not finite at step [56].*last good checkpoint.*: step [34].*smaller learning rate"
-        )
+        message = "not finite at step [56].*last checkpoint is good.*smaller learning rate"
         with pytest.raises(TrainingError, match=message):
             train(config, Pictures(8), tmp_path, generator=Bad(8))
         assert all(p.isfinite().all() for p in load_generator_weights(tmp_path))
@@ -789,49 +770,32 @@ class TestFailures:
             return losses
 
         monkeypatch.setattr(module, "train_step", spoil)
-        measured = lambda *_: dict.fromkeys(QUICK, errors.pop(0))  # noqa: E731
-        monkeypatch.setattr(module, "measure_quickly", measured)
+        measured = lambda *_, **__: dict.fromkeys(LOOKED_AT, errors.pop(0))  # noqa: E731
+        monkeypatch.setattr(module, "evaluate", measured)
         with pytest.raises(TrainingError, match="a weight is not finite after step 4"):
             train(small("l1", steps=4), Pictures(8), tmp_path, validation=Pictures(1))
         best = load_generator(tmp_path / "best.safetensors").state_dict()
         assert all(value.isfinite().all() for value in best.values())
 
-    @pytest.mark.parametrize("place", ["train_step", "Networks", "Batches", "measure_quickly"])
-    @pytest.mark.parametrize(
-        "error",
-        [
-            torch.OutOfMemoryError("CUDA out of memory."),
-            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
-            MemoryError(),
-        ],
-        ids=["GPU", "CPU", "Python"],
-    )
-    def test_out_of_memory_says_which_batch_to_try(self, monkeypatch, error, place):
-        def full(*args):
-            raise error
-
-        monkeypatch.setattr(module, place, full)
-        with pytest.raises(TrainingError, match="batch of 4 at 32 pixels; try a batch of 2"):
-            train(small("l1", steps=1), Pictures(8), validation=Pictures(1))
-
     @pytest.mark.parametrize(
         "changes, message",
         [
-            ({"epochs": 1, "steps": 1}, "one budget above 0"),
-            ({"steps": 0}, "one budget above 0"),
+            ({"epochs": 1, "steps": 1}, "give one budget"),
+            ({"steps": 0}, "steps\n.*greater than 0"),
             ({"adversarial": "none", "reconstruction": "none"}, "without a reconstruction"),
-            ({"warm_up": 1.5}, "warm_up must be from 0 to 1"),
-            ({"d_head_start": -0.1}, "d_head_start must be from 0 to 1"),
+            ({"warm_up": 1.5}, "warm_up\n.*less than or equal to 1"),
+            ({"d_head_start": -0.1}, "d_head_start\n.*greater than or equal to 0"),
             ({"reconstruction": "none"}, "warm_up must be 0"),
-            ({"batch": 0}, "batch must be 1 or more"),
-            ({"discriminator_layers": 0}, "discriminator_layers must be 1 or more"),
-            ({"generator_width": 1}, "generator_width must be 2 or more"),
-            ({"size": 100}, "a multiple of 16"),
-            ({"generator": "Unet"}, r"one of \['UNet', 'StridedUNet'\]; got 'Unet'"),
+            ({"batch": 0}, "batch\n.*greater than 0"),
+            ({"discriminator_layers": 0}, "discriminator_layers\n.*greater than 0"),
+            ({"generator_width": 1}, "generator_width\n.*greater than or equal to 2"),
+            ({"size": 100}, "size\n.*multiple of 16"),
+            ({"generator": "Unet"}, "generator\n.*'UNet' or 'StridedUNet'"),
             ({"adversarial": "wgan_gp", "discriminator": "image"}, "discriminator_norm none"),
             ({"adversarial": "wgan_gp", "discriminator_norm": "batch"}, "discriminator_norm none"),
-            ({"zoom": 0.5}, "zoom must be 1 or more"),
-            ({"compile": "max"}, "compile must be one of"),
+            ({"zoom": 0.5}, "zoom\n.*greater than or equal to 1"),
+            ({"learning_rate": math.nan}, "learning_rate\n.*finite"),
+            ({"learning_rat": 1e-3}, "learning_rat\n.*Unexpected keyword"),
         ],
     )
     def test_a_config_that_makes_no_sense(self, changes, message):
@@ -852,14 +816,6 @@ class TestPrecision:
             assert choose_precision("auto", torch.device("cuda")) == dtype
         assert choose_precision("float32", torch.device("cuda")) == torch.float32
         assert choose_precision("auto", torch.device("mps")) == torch.float32
-        with pytest.raises(ValueError, match="float16 is for GPUs"):
-            choose_precision("float16", torch.device("cpu"))
-
-    def test_fused_adam_where_the_device_has_it(self):
-        for device, is_fused in (("cpu", True), ("meta", False)):
-            networks = Networks(small("gan"), device=device)
-            for optimizer in (networks.optimizer_g, networks.optimizer_d):
-                assert optimizer.defaults["fused"] == is_fused
 
     def test_wgan_gp_takes_bfloat16(self):
         config = small("wgan_gp", precision="bfloat16", warm_up=0.0)
@@ -899,37 +855,24 @@ def gradient_of(network):
 
 
 @pytest.mark.trust
-class TestCompiled:
-    """With a backend that needs no compiler: what is traced is the same for all."""
+def test_a_compiled_generator_learns_what_a_plain_one_does(tmp_path):
+    """With the schedule, the two stages, a smaller last batch, a look, and in the same files.
 
-    @pytest.fixture(autouse=True)
-    def quick(self, monkeypatch):
-        monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-
-    @pytest.mark.parametrize("recipe", ["tutorial", "warm"])
-    def test_it_learns_what_the_plain_networks_do(self, recipe, tmp_path):
-        """With the schedule, the two stages, a smaller last batch, and in the same files."""
-        dataset = Pictures(6, 64)
-        configs = [small(recipe, size=64, epochs=2, compile=c) for c in ("none", "default")]
-        plain = train(configs[0], dataset)
-        compiled = interrupted_at(configs[1], dataset, tmp_path, 3)
-        assert compiled.generator.state_dict().keys() == plain.generator.state_dict().keys()
-        for one, other in zip(plain.history, compiled.history, strict=True):
-            for name in module.LOSSES:
-                assert one[name] == (other[name] and pytest.approx(other[name], rel=1e-3))
-        assert type(load_generator(tmp_path / "generator.safetensors")) is type(plain.generator)
-
-    def test_where_it_fails_the_run_says_what_to_do(self, monkeypatch):
-        def broken(graph, inputs):
-            raise OSError("there is no C++ compiler")
-
-        monkeypatch.setattr(torch, "compile", partial(torch.compile.func, backend=broken))
-        with pytest.raises(TrainingError, match=r"use compile none. .*no C\+\+ compiler"):
-            train(small("l1", steps=1, compile="default"), Pictures(8))
-
-    def test_wgan_gp_is_refused(self):
-        with pytest.raises(ValueError, match="wgan_gp needs .* compile none"):
-            small("wgan_gp", compile="default")
+    The backend needs no compiler: what is traced is the same for all.
+    """
+    dataset, config = Pictures(6, 64), small("warm", size=64, epochs=2)
+    torch.manual_seed(config.seed)
+    start = StridedUNet(8)
+    compiled = copy.deepcopy(start)
+    compiled.compile(backend="aot_eager")
+    plain = train(config, dataset, generator=start, validation=Pictures(1, 64))
+    options = {"generator": compiled, "validation": Pictures(1, 64)}
+    history = interrupted_at(config, dataset, tmp_path, 3, **options).history
+    for one, other in zip(plain.history, history, strict=True):
+        for name in module.LOSSES:
+            assert one[name] == (other[name] and pytest.approx(other[name], rel=1e-3))
+    for name in ("generator.safetensors", "best.safetensors"):
+        assert type(load_generator(tmp_path / name)) is StridedUNet
 
 
 class NobodyReads(TorchDispatchMode):
@@ -1060,13 +1003,16 @@ class TestOnAGPU:
     def test_less_precision_starts_near_float32(self, recipe, precision):
         assert_near_float32(recipe, torch.device("cuda"), precision=precision)
 
-    @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
-    @pytest.mark.parametrize("recipe", ["tutorial", "warm"])
-    def test_compiled_it_learns_what_the_plain_networks_do(self, recipe, mode, tmp_path):
-        dataset, options = Pictures(10, 64), {"size": 64, "precision": "float32", "epochs": 2}
-        plain = train(small(recipe, **options), dataset)
-        compiled = interrupted_at(small(recipe, **options, compile=mode), dataset, tmp_path, 4)
-        for one, other in zip(plain.history, compiled.history, strict=True):
+    def test_compiled_it_learns_what_the_plain_networks_do(self, tmp_path):
+        dataset = Pictures(10, 64)
+        config = small("warm", size=64, precision="float32", epochs=2)
+        torch.manual_seed(config.seed)
+        start = StridedUNet(8)
+        compiled = copy.deepcopy(start)
+        compiled.compile()
+        plain = train(config, dataset, generator=start)
+        history = interrupted_at(config, dataset, tmp_path, 4, generator=compiled).history
+        for one, other in zip(plain.history, history, strict=True):
             for name in module.LOSSES:
                 assert one[name] == (other[name] and pytest.approx(other[name], rel=0.05))
 

@@ -73,11 +73,12 @@ def test_one_thing_changes_from_stage_to_stage(has_gpu):
             for name, value in vars(after.config).items()
             if value != getattr(before.config, name)
         }
+        fields.append(before.compile != after.compile and not changed)  # the lean one starts plain
         assert sum(fields) + bool(changed) == 1, after.name
-        assert len(changed - {"generator_width", "compile"}) <= 1, after.name
+        assert len(changed - {"generator_width"}) <= 1, after.name
     kinds = {(stage.config.precision, stage.config.batch) for stage in ladder}
     assert kinds == {("float32", 4)} | ({("auto", 4), ("auto", 8)} if has_gpu else set())
-    assert {stage.config.compile for stage in ladder} >= {"none", "default"}
+    assert {stage.compile for stage in ladder} >= {"none", "default"}
 
 
 def test_the_work_of_a_photo_is_what_was_counted_by_hand():
@@ -126,7 +127,7 @@ def test_bytes_of_the_computer_s_memory_give_the_same_batches(folder, tmp_path):
     assert (host.loading, kept.loading) == ("bytes", "batches")
     meter = Meter(CPU, 0.01, folder, 64, tmp_path)
     one, other = (meter._batches(stage) for stage in (host, kept))
-    assert one.kept is None and one.rgb is meter.photos.rgb and other.kept is not None
+    assert one.kept is None and other.kept is not None
     for ours, theirs in zip(next(one.stream(0)), next(other.stream(0)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     assert meter._batches(ladder["photos decoded once"]) is None

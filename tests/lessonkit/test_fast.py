@@ -145,7 +145,7 @@ def test_a_real_meter_measures_in_turns(tmp_path):
     make_photos(tmp_path, 4)
     meter = Meter(torch.device("cpu"), 0.01, tmp_path, 64, tmp_path)
     meter.ROUNDS = 2
-    ladder = [each for each in stages(64, 2, 4, False) if each.config.compile == "none"]
+    ladder = [each for each in stages(64, 2, 4, False) if each.compile == "none"]
     rows = fast.race(meter, [ladder[0], ladder[-1]])
     assert [row["name"] for row in rows] == ["the naive way", "the lean U-Net"]
     for row in rows:

@@ -9,8 +9,6 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -19,7 +17,6 @@ from PIL import Image
 from skimage import data
 from test_photos import color_picture, encode
 from test_training import Pictures, assert_same_weights, small, weights
-from torch import nn
 from torch.utils.data import DataLoader
 
 import colorlib.photos as photos_module
@@ -168,7 +165,7 @@ def test_a_run_where_nothing_can_be_written_is_refused_at_once(
         pytest.skip("root may write everywhere")
     else:
         out.parent.chmod(0o500)
-    monkeypatch.setattr(PhotoFolder, "_decode_into", None)  # before thousands of photos are decoded
+    monkeypatch.setattr(photos_module, "decode_all", None)  # before thousands of photos are decoded
     message = failure(capsys, "train", *TINY, "--data", photos, "--out", out)
     assert f"cannot write to {out}" in message and "choose another folder" in message
 
@@ -186,7 +183,7 @@ def test_a_held_folder_is_refused_and_not_even_fresh_touches_it(
     run = tmp_path / "run"
     main(["train", *TINY, "--data", str(photos), "--out", str(run)])
     before = (run / SPLIT).read_bytes()
-    monkeypatch.setattr(PhotoFolder, "_decode_into", None)  # before thousands of photos are decoded
+    monkeypatch.setattr(photos_module, "decode_all", None)  # before thousands of photos are decoded
     with hold(run):
         arguments = ("train", *TINY, "--data", photos, "--out", run, "--fresh")
         assert "another process is writing" in failure(capsys, *arguments)
@@ -216,7 +213,7 @@ def test_a_virus_scanner_may_hold_a_new_file_for_a_moment(tmp_path, monkeypatch)
 def test_workers_may_be_started_as_on_windows_and_macos(photos):
     folder = PhotoFolder(photos, size=32, files=sorted(photos.glob("*.png")))
     options = {"num_workers": 1, "multiprocessing_context": "spawn"}
-    for data_set in (folder, folder.load(), SceneDataset(4, 32)):
+    for data_set in (folder, SceneDataset(4, 32)):
         batches = torch.cat([*DataLoader(data_set, batch_size=4, **options)])
         assert torch.equal(batches, torch.stack([*data_set]))
 
@@ -298,34 +295,10 @@ def test_a_disk_that_is_full_at_any_save_harms_nothing(tmp_path):
         folder = tmp_path / str(number)
         with pytest.MonkeyPatch.context() as patch:
             full_at(number, patch)
-            with pytest.raises(OSError, match="the disk is full; nothing.*Free some space"):
+            with pytest.raises(OSError, match="No space left"):
                 learn(folder)
         assert not [*folder.rglob("*.part")]
         assert_same_weights(weights(learn(folder).generator), whole)
-
-
-def test_a_disk_that_is_full_while_the_history_grows_harms_nothing(tmp_path, monkeypatch):
-    def full(table, file, **options):
-        file.write("3,1,gam")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    config = small("warm", epochs=3)
-    whole = train(config, Pictures(8), tmp_path / "whole")
-    with pytest.MonkeyPatch.context() as patch:
-        write, flush = pd.DataFrame.to_csv, Loop.flush
-        patch.setattr(
-            Loop,
-            "flush",
-            lambda loop: (
-                patch.setattr(pd.DataFrame, "to_csv", full if loop.step > 2 else write),
-                flush(loop),
-            ),
-        )
-        with pytest.raises(OSError, match="the disk is full"):
-            train(config, Pictures(8), tmp_path / "run")
-    again = train(config, Pictures(8), tmp_path / "run")
-    assert_same_weights(again.generator.state_dict(), whole.generator.state_dict())
-    assert [row["step"] for row in again.history] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.fixture
@@ -348,7 +321,7 @@ def test_a_disk_that_is_really_full_harms_nothing(small_disk, tmp_path):
         try:
             learn(folder)
         except OSError as error:
-            assert "the disk is full" in str(error)
+            assert error.errno == errno.ENOSPC
             stops += 1
         ballast.unlink()
         if (folder / "checkpoint.pt").exists():
@@ -371,32 +344,30 @@ def test_a_hostile_pickle_is_refused_as_weights_too(tmp_path, capsys):
     torch.save({"weight": Hostile()}, tmp_path / "generator.safetensors")
     arguments = ("colorize", tmp_path / "photo.png", "--weights")
     message = failure(capsys, *arguments, tmp_path / "generator.safetensors")
-    assert "holds no safetensors weights" in message
+    assert "cannot read weights from" in message
     assert not (tmp_path / "harm").exists()
 
 
 def test_a_checkpoint_of_other_networks_is_refused_naming_what_differs(tmp_path):
     config = small("l1", epochs=1)
     train(config, Pictures(8), tmp_path)
-    before = (tmp_path / "checkpoint.pt").read_bytes()
     with pytest.raises(RunError, match=r"(?s)other networks.*first\.0\.weight.*--fresh"):
         train(config, Pictures(8), tmp_path, generator=StridedUNet(16))
     with Run(tmp_path, read_config(tmp_path / "config.json")) as run:
         run.save_checkpoint({"a": "checkpoint of another program"})
     with pytest.raises(RunError, match="other networks: 'networks'"):
         train(config, Pictures(8), tmp_path)
-    assert (tmp_path / "checkpoint.previous.pt").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"size": "64"}, "size must be int; got '64'"),
-        ({"seconds": True}, "seconds must be float | None; got True"),
-        ({"betas": [0.5]}, "betas must be tuple[float, float]; got (0.5,)"),
-        ({"zoom": float("nan")}, "zoom must be float; got nan"),
-        ({"seed": 10**30}, "seed must be int"),
-        ({"generator": ["UNet"]}, "generator must be one of ['UNet', 'StridedUNet']"),
+        ({"size": "large"}, "size\n  Input should be a valid integer"),
+        ({"seconds": "soon"}, "seconds\n  Input should be a valid number"),
+        ({"betas": [0.5]}, "betas.1\n  Field required"),
+        ({"zoom": float("nan")}, "zoom\n  Input should be a finite number"),
+        ({"generator": ["UNet"]}, "generator\n  Input should be 'UNet' or 'StridedUNet'"),
+        ({"generatr": "UNet"}, "generatr\n  Unexpected keyword argument"),
     ],
 )
 def test_a_config_with_a_strange_value_is_refused_by_field(changes, words, tmp_path, capsys):
@@ -437,51 +408,6 @@ def test_the_same_command_repeats_a_run_in_another_folder(photos, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
     assert read_config(tmp_path / "first" / "config.json")["data"] == str(photos)
     main(["evaluate", str(tmp_path / "first")])
-
-
-# --- training's own failures ---
-
-
-class Certain(nn.Module):
-    """A discriminator that can only tell the colors it is given first from all others."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight, self.asked = nn.Parameter(torch.zeros(1)), 0
-
-    def forward(self, L, ab):
-        self.asked += 1
-        sign = 1 if self.asked % 3 == 1 else -1  # asked of real, of fake, and in G's step of fake
-        return sign * 9 + 0 * self.weight * ab.mean(dim=(1, 2, 3))
-
-
-def test_d_that_wins_outright_is_told_once(recwarn):
-    train(small("gan", epochs=4), Pictures(8), discriminator=Certain())
-    told = [str(warning.message) for warning in recwarn if "D told real" in str(warning.message)]
-    assert len(told) == 1
-    assert told[0].startswith("step 2: ") and "Try a smaller d_learning_rate" in told[0]
-
-
-class OneColor(StridedUNet):
-    """A generator that paints all pictures in the same color."""
-
-    def forward(self, L):
-        return 1e-3 * super().forward(L) + 0.2
-
-
-def test_collapse_to_one_color_is_told_once(recwarn):
-    train(small("gan", steps=56), Pictures(8), generator=OneColor(8))
-    told = [str(warning.message) for warning in recwarn if "one color" in str(warning.message)]
-    assert len(told) == 1
-    assert "Try a larger lambda_reconstruction" in told[0]
-
-
-def test_a_run_that_learns_is_not_warned_of(recwarn, tmp_path):
-    crops = [data.astronaut()[:64, 56 * index : 56 * index + 64] for index in range(8)]
-    pictures = Pictures(8, 64)
-    pictures.rgb = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
-    train(small("warm", steps=60, size=64), pictures, tmp_path)
-    assert not [warning for warning in recwarn if "Try a" in str(warning.message)]
 
 
 # --- notebooks ---

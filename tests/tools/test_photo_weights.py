@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from skimage import data
 
 from colorlib.color import rgb_to_L_ab
-from colorlib.generator import Lite0Encoder, PretrainedUNet
+from colorlib.generator import Lite0Encoder, PretrainedUNet, UNet
 from colorlib.metrics import gray_baseline
 from colorlib.photos import DecodedPhotos
 from colorlib.runs import load_generator, read_card
@@ -18,7 +18,7 @@ from tools import on_gpu, photo_adversary, photo_data, photo_measure, photo_trai
 from tools.photo_adversary import PhotoAdversary, RareColors
 from tools.photo_data import SOURCES, Mixture, decode, random_square, split_photos, thumbnails
 from tools.photo_measure import Look, guided_enlargement, mean_row, measure, paint
-from tools.photo_training import Stage1, Stage1Run
+from tools.photo_training import Stage1, Stage1Run, load_imagenet
 from tools.photo_weights import L1, LOOKUP, SHIPPED, PhotoWeights, results_table, with_louder_end
 
 SMALL_SOURCES = tuple(
@@ -192,10 +192,15 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_never_stopped(imagenet,
     assert [row["step"] for row in resumed.looks] == [row["step"] for row in whole.looks]
 
 
+def test_another_networks_weights_are_refused():
+    with pytest.raises(ValueError, match="not the weights of EfficientNet-Lite0: stem"):
+        load_imagenet(Lite0Encoder(), UNet(4).state_dict())
+
+
 def test_first_only_the_decoder_learns_then_the_deep_stages_of_the_encoder_too(imagenet, tmp_path):
-    before = PretrainedUNet()
-    before.load_imagenet_encoder(torch.load(imagenet, weights_only=True))
-    before = before.encoder.state_dict()
+    before = Lite0Encoder()
+    load_imagenet(before, torch.load(imagenet, weights_only=True))
+    before = before.state_dict()
     held = train(tmp_path / "held", imagenet, steps=2, held=1.0)
     for name, value in held.network.encoder.state_dict().items():
         assert torch.equal(value, before[name]), name

@@ -18,7 +18,7 @@ from PIL import Image
 from skimage import data
 
 from colorlib.color import lab_to_rgb
-from colorlib.coloring import colorize, model_shape
+from colorlib.coloring import LONGEST, MULTIPLE, colorize, model_shape
 from colorlib.generator import GENERATORS
 from colorlib.runs import load_generator, read_card
 from tools import web_page
@@ -70,20 +70,18 @@ def test_weights_are_rounded_to_half_precision_and_large_layers_further(count, b
 @pytest.mark.trust
 @needs_onnx
 @pytest.mark.parametrize(
-    "architecture, arguments, multiple",
-    [("StridedUNet", {"width": 4}, 16), ("PretrainedUNet", {"widths": (8, 8, 8, 8)}, 32)],
+    "architecture, arguments",
+    [("StridedUNet", {"width": 4}), ("PretrainedUNet", {"widths": (8, 8, 8, 8)})],
 )
-def test_the_exported_network_predicts_the_same_at_other_sizes(
-    architecture, arguments, multiple, tmp_path
-):
+def test_the_exported_network_predicts_the_same_at_other_sizes(architecture, arguments, tmp_path):
     from onnx.reference import ReferenceEvaluator
 
     if architecture not in GENERATORS:
         pytest.skip(f"there is no {architecture} yet")
     torch.manual_seed(0)
     generator = GENERATORS[architecture](**arguments).eval()
-    web_page.export_onnx(generator, tmp_path / "model.onnx", multiple)
-    L = torch.rand(1, 1, 2 * multiple, 3 * multiple)
+    web_page.export_onnx(generator, tmp_path / "model.onnx")
+    L = torch.rand(1, 1, 2 * MULTIPLE, 3 * MULTIPLE)
     with torch.no_grad():
         expected = 110 * generator(L).numpy()
     [ab] = ReferenceEvaluator(tmp_path / "model.onnx").run(None, {"L": L.numpy()})
@@ -441,7 +439,7 @@ def test_the_network_sees_photos_at_the_same_size(page):
     random = np.random.default_rng(0)
     shapes = [[int(side) for side in random.integers(1, 6000, 2)] for _ in range(300)]
     shapes += [[64, side] for side in range(1, 300)]  # with ties: Python rounds them to even
-    rules = {"multiple": 16, "size": 64, "longest": 4}
+    rules = {"multiple": MULTIPLE, "size": 64, "longest": LONGEST}
     script = """async ([shapes, rules]) => {
       const { modelShape } = await import(`${document.baseURI}/../color-math.js`);
       return shapes.map(([height, width]) => modelShape(height, width, rules));
