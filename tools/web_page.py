@@ -18,26 +18,23 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image
-from torch import nn
 
-from colorlib.coloring import LONGEST, MULTIPLE
+from colorlib.coloring import LONGEST
 from colorlib.runs import load_generator, read_card
 from tools import ROOT
+from tools.onnx_export import export_onnx
 
 SOURCE = ROOT / "site"
 CACHE = ROOT / "build" / "npm"
-MODEL, RULES, PAGE = "model.onnx", "model.json", "color.html"
+PAGE, OFFLINE = "color.html", "color-offline.html"
+MODEL, RULES = "model.onnx", "model.json"
 RUNTIME, VERSION = "onnxruntime-web", "1.30.0"
 MODULE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 PACKED = (f"{MODEL}.gz", f"{WASM}.gz")
 LICENSE = "onnxruntime-license.txt"  # which its package lacks
 OWN = (PAGE, "color.css", "color.js", "color-files.js", "color-math.js", "color-worker.js", LICENSE)
-# Half precision has 10 bits after a number's first. Large layers get along with 5, which pack
-# better: their errors average out. Small ones, the first and the last among them, keep all.
-MANTISSA, LARGE = 5, 5000
+MANTISSA = 5  # bits that large layers get along with; gzip takes no space for the others
 SAMPLES = {  # of scikit-image: a title, and where the photo is from
     "chelsea": ("A cat", "chelsea by Stéfan van der Walt (CC0)"),
     "coffee": ("A cup of coffee", "coffee by Rachel Michetti (CC0)"),
@@ -51,27 +48,28 @@ def build(site: Path) -> str:
     """Add color.html, what it needs, and color-offline.html to a folder.
 
     Returns:
-        A sentence that says what was built, or why nothing was.
+        A sentence that says what was built, or why the page is missing.
     """
     npm = shutil.which("npm")
     if not npm:
-        return "no page that colors photos: it needs npm (install Node.js)"
+        return f"{PAGE} was left out: it needs npm (install Node.js)"
     if not all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript")):
-        return "no page that colors photos: it needs onnx (pip install '.[web]')"
+        return f"{PAGE} was left out: it needs onnx (pip install '.[site]')"
     try:
         fetch_runtime(npm, site)
     except subprocess.CalledProcessError as error:
-        return f"no page that colors photos: npm failed ({error.stderr.strip()[-300:]})"
-    generator, multiple = load_generator("photos"), MULTIPLE
-    export_onnx(generator, site / MODEL, multiple)
+        return f"{PAGE} was left out: npm failed ({error.stderr.strip()[-300:]})"
+    generator = load_generator("photos")
+    export_onnx(generator, site / MODEL, MANTISSA)
     for name in (MODEL, WASM):
         pack(site / name)
-    rules = {"multiple": multiple, "size": int(read_card("photos")["size"]), "longest": LONGEST}
+    rules = {"multiple": generator.multiple, "longest": LONGEST}
+    rules["size"] = int(read_card("photos")["size"])
     rules["bytes"] = {name: (site / name).stat().st_size for name in PACKED}
     (site / RULES).write_text(json.dumps(rules), "utf-8")
     write_page(site)
-    (site / "color-offline.html").write_text(one_file(site), "utf-8")
-    return "color.html and color-offline.html color photos in the browser"
+    (site / OFFLINE).write_text(one_file(site), "utf-8")
+    return f"{PAGE} and {OFFLINE} color photos in the browser"
 
 
 def fetch_runtime(npm: str, site: Path) -> None:
@@ -84,57 +82,6 @@ def fetch_runtime(npm: str, site: Path) -> None:
     with tarfile.open(archive) as package:
         for name in (MODULE, WASM):
             (site / name).write_bytes(package.extractfile(f"package/dist/{name}").read())
-
-
-def export_onnx(generator: nn.Module, path: Path, multiple: int) -> None:
-    """Write a generator as ONNX: L (1, 1, H, W) in, ab (1, 2, H, W) out, weights in half precision.
-
-    Args:
-        generator: as `colorlib.runs.load_generator` returns it.
-        path: of the file.
-        multiple: what H and W must be multiples of; they are free otherwise.
-    """
-    import onnx
-
-    height, width = (torch.export.Dim(name, min=1, max=256) for name in ("height", "width"))
-    program = torch.onnx.export(
-        generator,
-        (torch.zeros(1, 1, 4 * multiple, 6 * multiple),),
-        dynamo=True,
-        opset_version=18,
-        input_names=["L"],
-        output_names=["ab"],
-        dynamic_shapes=[{2: multiple * height, 3: multiple * width}],
-        verbose=False,
-    )
-    model = program.model_proto
-    halve_weights(model)
-    onnx.save(model, path)
-
-
-def halve_weights(model: object) -> None:
-    """Keep an ONNX model's weights in half precision; it still computes in single precision."""
-    import onnx
-
-    casts = []
-    for weight in model.graph.initializer:
-        values = onnx.numpy_helper.to_array(weight)
-        if values.dtype == np.float32 and values.size > 1:
-            name, half = weight.name, f"{weight.name}_half"
-            weight.CopyFrom(onnx.numpy_helper.from_array(round_to_half(values), half))
-            cast = onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT)
-            casts.append(cast)
-    nodes = [*casts, *model.graph.node]
-    model.graph.ClearField("node")
-    model.graph.node.extend(nodes)
-
-
-def round_to_half(values: np.ndarray) -> np.ndarray:
-    """Round weights to half precision; those of a large layer to `MANTISSA` bits of it."""
-    dropped = 10 - MANTISSA if values.size >= LARGE else 0
-    bits = values.astype(np.float16).view(np.uint16).astype(np.uint32)
-    rounded = (bits + (1 << dropped >> 1)) >> dropped << dropped
-    return rounded.astype(np.uint16).view(np.float16)
 
 
 def pack(path: Path) -> None:
