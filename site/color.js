@@ -22,6 +22,7 @@ let unfinished = ""; // the photo that is being opened or colored
 let wanted; // a photo to color once everything is loaded
 let isLoaded = false;
 let job = 0;
+let flowing = 0; // the job whose colors flow in
 
 // --- what the page needs ---
 
@@ -143,14 +144,20 @@ const answers = {
     resize(find("gray"), preview.width, preview.height).putImageData(preview, 0, 0);
     resize(find("result"), width, height);
     picture.style.setProperty("--ratio", width / height);
+    picture.style.setProperty("--done", "0%");
     picture.classList.add("busy");
+    allowSaving(false);
+    flowing = 0;
+    moveLine(100);
   },
   seen({ L, ab, width, height }) {
     drawSmall(find("seen-gray"), width, height, L, new Float32Array(ab.length));
     drawSmall(find("seen-colors"), width, height, new Float32Array(L.length).fill(0.65), ab);
   },
   strip({ top, strip }) {
-    find("result").getContext("2d").putImageData(strip, 0, top);
+    const result = find("result");
+    result.getContext("2d").putImageData(strip, 0, top);
+    picture.style.setProperty("--done", `${(100 * (top + strip.height)) / result.height}%`);
   },
   done() {
     const { width, height } = find("result");
@@ -158,8 +165,8 @@ const answers = {
     unfinished = "";
     picture.classList.remove("busy");
     find("result").setAttribute("aria-label", `${shown.name}, with invented colors`);
-    for (const button of document.querySelectorAll("[data-save]")) button.disabled = false;
-    sweep();
+    allowSaving(true);
+    letColorFlow();
     say(`Colored ${shown.name}${shown.replaced}, ${width} × ${height} pixels: ready`);
   },
   failed({ reason }) {
@@ -205,21 +212,26 @@ function drawJoined() {
   context.drawImage(find("result"), 0, 0, width * scale, height * scale);
 }
 
-function drawLine() {
+function allowSaving(isAllowed) {
+  for (const button of document.querySelectorAll("[data-save]")) button.disabled = !isAllowed;
+}
+
+function moveLine(position) {
+  line.value = position;
   picture.style.setProperty("--line", `${line.value}%`);
   line.setAttribute("aria-valuetext", `${line.value}% gray, ${100 - line.value}% colored`);
 }
 
-/** Let the color flow in from the right, up to the middle. */
-function sweep() {
+/** Let the color flow in from the right up to the middle, unless the visitor takes the line. */
+function letColorFlow() {
   const start = performance.now();
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const job = shown.job;
+  flowing = job;
   const step = (now) => {
+    if (flowing !== job) return;
     const part = isCalm ? 1 : Math.min(1, Math.max(0, now - start) / 900);
-    if (job !== shown.job || find("picture").matches(":focus-within:active")) return;
-    line.value = 100 - 50 * (1 - (1 - part) ** 3);
-    drawLine();
+    moveLine(100 - 50 * (1 - (1 - part) ** 3));
     if (part < 1) requestAnimationFrame(step);
   };
   requestAnimationFrame(step);
@@ -257,7 +269,10 @@ samples.forEach((button) => button.addEventListener("click", () => takeSample(bu
 document.querySelectorAll("[data-save]").forEach((button) =>
   button.addEventListener("click", () => save(`image/${button.dataset.save}`, button.value)),
 );
-line.addEventListener("input", drawLine);
+line.addEventListener("input", () => {
+  flowing = 0;
+  moveLine(line.value);
+});
 find("photo").addEventListener("change", ({ target }) => {
   takeFirst(target.files);
   target.value = ""; // so that choosing the same file again is a change

@@ -45,6 +45,7 @@ def export_onnx(generator: nn.Module, path: Path, mantissa: int | None = None) -
     optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
     store_in_half_precision(model, mantissa)
+    forget_origin(model)
     with atomic_write(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
 
@@ -76,3 +77,11 @@ def round_mantissa(half: np.ndarray, mantissa: int) -> np.ndarray:
     dropped = 10 - mantissa
     bits = half.view(np.uint16).astype(np.uint32) + (1 << dropped >> 1)
     return (bits >> dropped << dropped).astype(np.uint16).view(np.float16)
+
+
+def forget_origin(model) -> None:
+    """Remove what an ONNX model tells of this machine: half a megabyte of paths and code lines."""
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]  # shapes, which every runtime finds out for itself
+    for node in model.graph.node:
+        del node.metadata_props[:]
