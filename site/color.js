@@ -8,7 +8,7 @@ import { AB_SCALE, paintColors, toLuminance } from "./color-math.js";
 
 const MOST_MEGAPIXELS = 24;
 const NOTE = "The colors of this picture are invented: a neural network (colorlib) guessed them.";
-const FILES = ["model.onnx.gz", "ort-wasm-simd-threaded.wasm.gz"];
+const FILES = ["network.gz", "ort-wasm-simd-threaded.wasm.gz"];
 const RUNTIME = "ort.wasm.bundle.min.mjs";
 
 const find = (id) => document.getElementById(id);
@@ -38,16 +38,16 @@ function address(name) {
 }
 
 async function load() {
+  say("Loading the network …");
   const rules = JSON.parse(embedded("model.json") ?? (await (await fetchFile("model.json")).text()));
   const total = FILES.reduce((sum, name) => sum + rules.bytes[name], 0);
   let received = 0;
   const progress = (bytes) => {
     received += bytes;
-    find("progress").value = Math.min(1, received / total);
-    say(`Loading the network: ${Math.min(99, Math.round((100 * received) / total))}%`);
+    find("progress").value = received / total;
   };
-  const [model, wasm] = await Promise.all(FILES.map((name) => readBytes(name, progress)));
-  say("Starting the network …");
+  const [network, wasm] = await Promise.all(FILES.map((name) => readBytes(name, progress)));
+  const model = interleave(network);
   const ort = { text: embedded(RUNTIME), address: new URL(RUNTIME, document.baseURI).href };
   worker.postMessage({ type: "load", rules, model, wasm, ort }, [model.buffer, wasm.buffer]);
 }
@@ -77,6 +77,21 @@ async function unpack(parts) {
   const isPacked = first === 0x1f && second === 0x8b;
   const stream = isPacked ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file;
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Put a file back together that was packed as its even bytes and then its odd ones. */
+function interleave(halves) {
+  const file = new Uint8Array(halves.length);
+  const middle = Math.ceil(file.length / 2);
+  for (let i = 0; i < file.length; i++) file[i] = halves[(i >> 1) + (i & 1) * middle];
+  return file;
+}
+
+/** Say why the page can't work, in place of showing that it loads. */
+function stop(reason) {
+  find("loading").hidden = true;
+  say("");
+  complain(reason);
 }
 
 // --- photos ---
@@ -170,6 +185,7 @@ const answers = {
     say(`Colored ${shown.name}${shown.replaced}, ${width} × ${height} pixels: ready`);
   },
   failed({ reason }) {
+    if (!isLoaded) return stop(`The network can’t start here: ${reason}`);
     picture.classList.remove("busy");
     giveUp(`That didn’t work: ${reason}. Reload the page, or try a smaller photo.`);
   },
@@ -178,7 +194,7 @@ const answers = {
 worker.onmessage = ({ data }) => {
   if (data.job === undefined || data.job === shown.job) answers[data.type](data);
 };
-worker.onerror = (event) => complain(`The page can’t work here: ${event.message}`);
+worker.onerror = (event) => stop(`The page can’t work here: ${event.message}`);
 
 // --- what is shown ---
 
@@ -253,11 +269,21 @@ async function save(type, ending) {
 
 const samples = [...document.querySelectorAll("#samples button")];
 
-/** Color a sample from the picture on its button, which needs no network. */
+/** Color a sample from the picture on its button, which needs no connection. */
 async function takeSample(button) {
   const image = button.querySelector("img");
   await image.decode();
   take(image, `${button.dataset.name}.jpg`);
+}
+
+/** Show the first sample while the network loads; the style makes it gray. */
+async function showSample() {
+  const image = samples[0].querySelector("img");
+  await image.decode();
+  if (shown.job) return;
+  const { naturalWidth: width, naturalHeight: height } = image;
+  picture.style.setProperty("--ratio", width / height);
+  resize(find("gray"), width, height).drawImage(image, 0, 0);
 }
 
 function takeFirst(files) {
@@ -291,4 +317,5 @@ addEventListener("drop", (event) => {
   takeFirst(event.dataTransfer.files);
 });
 
-load().catch((error) => complain(`The network could not be loaded: ${error.message}`));
+showSample();
+load().catch((error) => stop(`The network could not be loaded: ${error.message}`));

@@ -17,8 +17,10 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
+from torch import nn
 
 from colorlib.coloring import LONGEST
 from colorlib.runs import load_generator, read_card
@@ -28,10 +30,10 @@ from tools.onnx_export import export_onnx
 SOURCE = ROOT / "site"
 CACHE = ROOT / "build" / "npm"
 PAGE, OFFLINE = "color.html", "color-offline.html"
-MODEL, RULES = "model.onnx", "model.json"
+NETWORK, RULES = "network.gz", "model.json"
 RUNTIME, VERSION = "onnxruntime-web", "1.30.0"
 MODULE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
-PACKED = (f"{MODEL}.gz", f"{WASM}.gz")
+PACKED = (NETWORK, f"{WASM}.gz")
 LICENSE = "onnxruntime-license.txt"  # which its package lacks
 OWN = (PAGE, "color.css", "color.js", "color-files.js", "color-math.js", "color-worker.js", LICENSE)
 MANTISSA = 5  # bits that large layers get along with; gzip takes no space for the others
@@ -60,9 +62,7 @@ def build(site: Path) -> str:
     except subprocess.CalledProcessError as error:
         return f"{PAGE} was left out: npm failed ({error.stderr.strip()[-300:]})"
     generator = load_generator("photos")
-    export_onnx(generator, site / MODEL, MANTISSA)
-    for name in (MODEL, WASM):
-        pack(site / name)
+    pack_network(generator, site / NETWORK)
     rules = {"multiple": generator.multiple, "longest": LONGEST}
     rules["size"] = int(read_card("photos")["size"])
     rules["bytes"] = {name: (site / name).stat().st_size for name in PACKED}
@@ -80,15 +80,26 @@ def fetch_runtime(npm: str, site: Path) -> None:
         command = [npm, "pack", f"{RUNTIME}@{VERSION}", "--silent"]
         subprocess.run(command, cwd=CACHE, check=True, capture_output=True, text=True)
     with tarfile.open(archive) as package:
-        for name in (MODULE, WASM):
-            (site / name).write_bytes(package.extractfile(f"package/dist/{name}").read())
+        module, wasm = (package.extractfile(f"package/dist/{n}").read() for n in (MODULE, WASM))
+    (site / MODULE).write_bytes(module)
+    (site / f"{WASM}.gz").write_bytes(pack(wasm))
 
 
-def pack(path: Path) -> None:
-    """Gzip a file in place, the same bytes each time."""
-    packed = gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
-    path.with_name(f"{path.name}.gz").write_bytes(packed)
-    path.unlink()
+def pack_network(generator: nn.Module, path: Path) -> None:
+    """Export a generator to ONNX and gzip it, the even bytes before the odd ones.
+
+    A number of half precision has its exponent in one byte and the end of its mantissa in the
+    other. Sorted like this, they pack an eighth smaller; color.js puts them together again.
+    """
+    with TemporaryDirectory() as folder:
+        export_onnx(generator, Path(folder) / "network.onnx", MANTISSA)
+        content = (Path(folder) / "network.onnx").read_bytes()
+    path.write_bytes(pack(content[::2] + content[1::2]))
+
+
+def pack(content: bytes) -> bytes:
+    """Gzip, to the same bytes each time."""
+    return gzip.compress(content, compresslevel=9, mtime=0)
 
 
 def write_page(site: Path) -> None:

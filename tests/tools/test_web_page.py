@@ -307,7 +307,7 @@ def test_the_same_page_as_one_file_needs_no_server(browser, site, page, tmp_path
 
 @in_page
 def test_a_server_that_unpacks_by_itself_is_fine(browser, site, address):
-    packed = site / f"{web_page.MODEL}.gz"
+    packed = site / web_page.NETWORK
     original = packed.read_bytes()
     packed.write_bytes(gzip.decompress(original))
     try:
