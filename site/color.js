@@ -205,6 +205,7 @@ function say(text) {
 function complain(text) {
   find("problem").textContent = text;
   find("problem").hidden = !text;
+  if (text) find("problem").scrollIntoView({ block: "nearest" });
 }
 
 function resize(canvas, width, height) {

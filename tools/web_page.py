@@ -38,9 +38,9 @@ LICENSE = "onnxruntime-license.txt"  # which its package lacks
 OWN = (PAGE, "color.css", "color.js", "color-files.js", "color-math.js", "color-worker.js", LICENSE)
 MANTISSA = 5  # bits that large layers get along with; gzip takes no space for the others
 SAMPLES = {  # of scikit-image: a title, and where the photo is from
-    "chelsea": ("A cat", "chelsea by Stéfan van der Walt (CC0)"),
-    "coffee": ("A cup of coffee", "coffee by Rachel Michetti (CC0)"),
+    "camera": ("A cameraman on a lawn", "cameraman by Lav Varshney (CC0)"),
     "astronaut": ("An astronaut", "Eileen Collins by NASA (public domain)"),
+    "chelsea": ("A cat", "cat by Stéfan van der Walt (CC0)"),
 }
 IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 SITE_ONLY = re.compile(r"<!-- site -->.*?<!-- /site -->", re.DOTALL)

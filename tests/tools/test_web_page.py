@@ -225,8 +225,8 @@ def test_no_request_leaves_the_folder_and_none_is_needed_later(page, address, tm
     page.context.set_offline(True)
     assert choose(page, tmp_path / "tiny.png") == ""
     page.evaluate("document.getElementById('status').textContent = ''")
-    page.click("[data-name=coffee]")
-    assert "coffee" in wait_until_ready(page)
+    page.click("[data-name=chelsea]")
+    assert "chelsea" in wait_until_ready(page)
     elsewhere = [url for url in page.requests if not url.startswith((address, "blob:", "data:"))]
     assert not elsewhere
     later = [url for url in page.requests[before:] if not url.startswith(("blob:", "data:"))]
