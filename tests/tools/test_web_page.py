@@ -265,6 +265,8 @@ def test_the_keyboard_is_enough(page):
             assert page.evaluate("document.getElementById('line').value") != before
             shift = "getComputedStyle(document.getElementById('result')).clipPath"
             assert f"{int(before) + 1}%" in page.evaluate(shift)
+            knob = "getComputedStyle(document.querySelector('.handle'), '::after')"
+            assert page.evaluate(f"{knob}.outlineStyle") == "solid", "the focus is seen"
         if page.evaluate("document.activeElement.dataset.name") == "astronaut":
             page.evaluate("document.getElementById('status').textContent = ''")
             page.keyboard.press("Enter")
@@ -316,6 +318,20 @@ def test_a_server_that_unpacks_by_itself_is_fine(browser, site, address):
         other.context.close()
     finally:
         packed.write_bytes(original)
+
+
+@in_page
+def test_a_network_that_does_not_arrive_is_named(browser, address):
+    page = browser.new_page()
+    page.route(f"**/{web_page.NETWORK}", lambda route: route.fulfill(status=404))
+    page.goto(f"{address}/color.html", wait_until="commit")
+    end = time.monotonic() + PATIENCE
+    while not text_of(page, "problem"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert f"{web_page.NETWORK} is missing on the server (404)" in text_of(page, "problem")
+    assert not page.is_visible("#loading"), "nothing seems to go on"
+    page.close()
 
 
 @in_page
