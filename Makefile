@@ -94,8 +94,8 @@ recipes: .venv/.installed ## Train every recipe on three seeds; writes data/resu
 	@echo "==> Training every recipe on three seeds"
 	@$(BIN)/python -m tools.recipes
 
-experiments: .venv/.installed ## Train on photos through lesson 10; writes data/results/photos.json (a GPU, hours)
-	@echo "==> Training on photos: recipes, seeds and data sets, what is not done yet"
+experiments: .venv/.installed ## Fine-tune on photos through lesson 10; writes data/results/photos.json (a GPU, hours)
+	@echo "==> Fine-tuning on photos: every folder and seed that is not done yet"
 	@$(BIN)/python -m tools.experiments $(EXPERIMENTS)
 
 bench: .venv/.installed ## Measure the naive way of training against ours on this device (minutes)

@@ -60,7 +60,7 @@ def formula(translator: HTML5Translator, node: math | math_block) -> None:
 def describe_pictures(app: Sphinx, page: document) -> None:
     """Give a figure its alternative text, which `figures.show` also stores as plain text.
 
-    A picture that has a scale becomes a link to itself, to be seen larger on a phone.
+    A picture with a scale becomes a link to itself, so that it can be enlarged on a phone.
     """
     for picture in page.findall(image):
         picture["scale"] = 100
@@ -71,10 +71,10 @@ def describe_pictures(app: Sphinx, page: document) -> None:
 
 
 def adapt_docstring(app: Sphinx, *args: object) -> None:
-    """Bring a docstring into the form that napoleon and docutils take.
+    """Convert a docstring to the form that napoleon and docutils expect.
 
-    An indented block keeps its lines, |x| is no substitution, and each result that a function
-    returns has a paragraph.
+    An indented block keeps its lines, |x| isn't taken as a substitution, and each result that a
+    function returns gets a paragraph.
     """
     lines, section = args[-1], ""
     for number, line in enumerate(lines):

@@ -11,10 +11,9 @@ from PIL import Image, ImageOps
 from skimage import data as skimage_data
 
 from colorlib.coloring import colorize
-from colorlib.runs import load_generator, read_card
 from lessonkit import course_results
-from lessonkit.lesson_10.results import RIVAL, SHIPPED
 from tools import ROOT, put_between
+from tools.photo_weights import BEFORE, LOOKUP, SHIPPED
 
 HERO = ROOT / "data" / "results" / "hero.jpg"
 SCENES = ROOT / "data" / "results" / "scenes.png"
@@ -23,8 +22,8 @@ WIDTH, GAP = 1200, 12  # pixels
 PHOTOS = ("camera", "astronaut")  # of scikit-image: a gray one, and a color one made gray
 ROWS = {  # name in the results -> what the READMEs call it
     "gray": ("gray: no color at all", "灰度图：完全不上色"),
-    "lookup by L": ("lookup: one color per lightness", "查表：每个明度一种颜色"),
-    RIVAL: ("trained with L1, equally colorful", "只用 L1 训练，鲜艳程度相同"),
+    LOOKUP: ("lookup: one color per lightness", "查表：每个明度一种颜色"),
+    BEFORE: ("the course's first network, without pretraining", "本课程最初的网络，没有预训练"),
     SHIPPED: ("the course's network", "本课程的网络"),
 }
 HEADS = (
@@ -36,8 +35,7 @@ REAL = ("the real photos", "真实照片")
 
 def main() -> None:
     """Renew the hero picture and the rows of results in both READMEs."""
-    generator, size = load_generator("photos"), int(read_card("photos").get("size", 256))
-    hero(lambda photo: colorize(generator, photo, size)).save(HERO, quality=88)
+    hero(colorize).save(HERO, quality=88)
     for page, language in ((README, 0), (README_ZH, 1)):
         put_between(page, "results", results_rows(course_results("photo_weights"), language))
 
@@ -50,7 +48,7 @@ def results_rows(results: dict, language: int = 0) -> str:
         language: 0 for English, 1 for Chinese.
 
     Returns:
-        A Markdown table: baselines, the rival, the network that the course ships, the real photos.
+        A Markdown table: baselines, the first network, the shipped one, the real photos.
     """
     rows = results["sets"]["all"]
     first, *others = HEADS[language]

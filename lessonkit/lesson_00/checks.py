@@ -26,9 +26,9 @@ def gray_of(answer):
     _name_the_gray(got, rgb)
     require_close(got, gray_from_lightness(rgb), "take channel 0 of Lab, and divide it by 100")
     as_bytes = (255 * rgb).round().byte()
-    message = "right for floats, but not for uint8: give rgb to rgb_to_lab as it is"
+    message = "right for floats but wrong for uint8: pass rgb to rgb_to_lab as it is"
     require_close(answer(as_bytes.clone()), gray_from_lightness(as_bytes), message)
-    return "this is all that the network ever sees of a photo."
+    return "this is everything the network ever sees of a photo."
 
 
 def _name_the_gray(got, rgb):
@@ -37,7 +37,7 @@ def _name_the_gray(got, rgb):
     mistakes = [
         (lab[:, :1], "L* runs from 0 to 100; the network wants 0..1, so divide by 100"),
         (lab[:, :1] / 255, "L* ends at 100, not at 255: divide by 100"),
-        (lab[:, 1:2] / 100, "that is channel 1, a*; counting begins at 0, and L* is channel 0"),
+        (lab[:, 1:2] / 100, "that is channel 1, a*; counting starts at 0, and L* is channel 0"),
         (
             rgb.mean(dim=1, keepdim=True),
             "the mean of R, G and B: pure green and pure blue come out equally light, and no eye "
@@ -45,11 +45,11 @@ def _name_the_gray(got, rgb):
         ),
         (
             rgb_to_lab(rgb / 255)[:, :1] / 100,
-            "do not divide rgb by 255 first: rgb_to_lab knows uint8, and floats in 0..1",
+            "do not divide rgb by 255 first: rgb_to_lab handles uint8 and floats in 0..1",
         ),
         (
             gray_from_luma(rgb) / 255,
-            "that is luma, television's gray, not L*, and floats in 0..1 want no division by 255",
+            "that is luma, television's gray, not L*; and don't divide floats in 0..1 by 255",
         ),
         (
             gray_from_luma(rgb),
@@ -74,16 +74,16 @@ def join(answer):
     )
     require(
         tuple(got.shape) != (2, 2, 24, 40),
-        "that is the enlarged ab alone; join it with L by L_ab_to_rgb",
+        "that is the enlarged ab alone; join it with L: L_ab_to_rgb",
     )
     require(
         got.max() <= 1.001,
         f"values up to {got.max():.3g}: that is Lab, not RGB. L_ab_to_rgb makes RGB in 0..1",
     )
     modes = {
-        "nearest": "the colors stand in blocks: use mode='bilinear', which passes smoothly",
-        "area": "the colors stand in blocks: use mode='bilinear', which passes smoothly",
-        "bilinear": "leave align_corners out: it shifts the colors against the lightness",
+        "nearest": "the colors come in blocks: use mode='bilinear', which is smooth",
+        "area": "the colors come in blocks: use mode='bilinear', which is smooth",
+        "bilinear": "leave out align_corners: it shifts the colors against the lightness",
     }
     for mode, message in modes.items():
         options = {"align_corners": True} if mode == "bilinear" else {}
@@ -108,7 +108,7 @@ def color_kept(answer):
     share = of_predicted / of_real
     require(
         got.ndim > 0,
-        "one number came back for all pictures together; colorfulness gives one a picture: keep it",
+        "one number came back for all pictures; keep one per picture, as colorfulness does",
     )
     mistakes = [
         (of_real / of_predicted, "upside down: gray should get 0, not infinity"),
@@ -117,13 +117,13 @@ def color_kept(answer):
         (100 * share, "that is in percent; 1 should mean: as colorful as the truth"),
         (
             share.clamp(max=1),
-            "do not cut at 1: a prediction more colorful than the truth gets more than 1",
+            "do not cut at 1: a prediction can be more colorful than the truth",
         ),
     ]
     for wrong, message in mistakes:
         require(got.shape != wrong.shape or not torch.allclose(got, wrong, rtol=1e-3), message)
     require_close(got, share, "divide colorfulness(predicted) by colorfulness(real)", 1e-3)
-    return "gray keeps 0, the truth keeps 1. But the number does not know which colors they are."
+    return "gray keeps 0 and the truth keeps 1. But the number doesn't know which colors they are."
 
 
 KINDS = {  # what is to be judged: known or invented, and why
@@ -164,4 +164,4 @@ def known_or_invented(answer):
         given = str(answer[thing]).strip().lower()
         require(given in ("known", "invented"), f'{thing}: write "known" or "invented"')
         require(given == kind, f"{thing}: {reason}")
-    return "where things of one look have many colors, the network must make one up."
+    return "where things that look alike have many colors, the network must make one up."

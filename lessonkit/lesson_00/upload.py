@@ -9,8 +9,11 @@ from typing import Any
 from IPython.display import display
 from PIL import Image
 
-from colorlib.photos import read_photo
+from colorlib.decode import read_photo
 from lessonkit.widgets import Drawn, attempt, is_static, redrawing, show_still
+
+# Browsers don't count HEIC, the format of iPhones, among their images.
+ACCEPTED = "image/*,.heic,.heif,.jp2,.avif"
 
 
 class Upload:
@@ -64,7 +67,7 @@ def upload_photo(
     else:
         import ipywidgets
 
-        button = ipywidgets.FileUpload(accept="image/*", multiple=False, description="your photo")
+        button = ipywidgets.FileUpload(accept=ACCEPTED, multiple=False, description="your photo")
         button.layout.width = "240px"
         display(redrawing(upload.read_widget, {"files": button}))
     return upload

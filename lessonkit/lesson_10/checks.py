@@ -1,29 +1,17 @@
-"""Checks of lesson 10: series of photos, hours, what must survive, a constant, a rival's curve."""
+"""Checks of lesson 10: series of photos, hours, a frozen encoder, a constant."""
 
-import math
+import torch
 
-import numpy as np
-
-from lessonkit.checks import check, filled, require, require_close
+from colorlib.generator import PretrainedUNet
+from lessonkit.checks import check, require, require_close
 from lessonkit.lesson_10 import photo_run
 
 BURSTS = [f"{place}_{number}.jpg" for place in "abcdefghijkl" for number in range(1, 5)]
-CURVE = [(20.0, 12.0), (30.0, 12.4), (50.0, 14.4)]
-KEPT = {
-    "checkpoint.pt": "both networks, both optimizers, the step and the random numbers",
-    "history.csv": "the curves: for your eyes",
-    "generator.safetensors": "G alone: enough to color photos, not to go on",
-    "samples": "pictures: for your eyes",
-    "config.json": "the settings: the same call writes them again",
-    "split.txt": "which photos are for the test: the hash of the same names finds them again",
-    "decoded photos": "the cache: made anew from the photos",
-    "the photos": "they come from where they came from the first time",
-}
 
 
 @check
 def split_by_series(answer):
-    """Exercise 1: a split of photos in which no series stands on both sides."""
+    """Exercise 1: a split of photos in which no series is on both sides."""
     parts = answer(list(BURSTS))
     is_pair = isinstance(parts, tuple | list) and len(parts) == 2
     require(is_pair, "return two lists: the names to train on, and those to test on")
@@ -41,7 +29,7 @@ def split_by_series(answer):
     both = {photo_run.series(name) for name in train} & {photo_run.series(name) for name in test}
     require(
         not both,
-        f"series {min(both, default='')} stands on both sides, so the test has nearly been trained "
+        f"series {min(both, default='')} is on both sides, so the test has nearly been trained "
         "on: divide the series, not the photos",
     )
     require(
@@ -88,83 +76,59 @@ def training_hours(answer):
 
 
 @check
-def needed(answer):
-    """Exercise 3: what must survive a disconnect so that the run goes on as if nothing happened."""
+def freeze_encoder(answer):
+    """Exercise 3: only the decoder of a PretrainedUNet still learns."""
+    network = PretrainedUNet(widths=(8, 8, 8, 8))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    count = answer(network)
+    inner = [p.requires_grad for p in network.encoder.parameters()]
+    outer = [
+        p.requires_grad for name, p in network.named_parameters() if not name.startswith("encoder.")
+    ]
     require(
-        isinstance(answer, set | frozenset | list | tuple),
-        'give a set of names from the list: {"history.csv", ...}',
+        any(outer),
+        "now nothing learns at all; freeze `network.encoder`, not `network`",
     )
-    for item in answer:
-        filled(item)
-    chosen = set(answer)
-    strange = sorted(chosen - set(KEPT))
-    require(not strange, f"{strange[:1]} is not in the list: {', '.join(KEPT)}")
     require(
-        "checkpoint.pt" in chosen,
-        "the run begins at step 0: nothing of what you keep holds both networks *and* what their "
-        "optimizers remember",
+        not all(inner),
+        "the encoder still learns: its parameters need requires_grad = False. (eval() doesn't do "
+        "that: it only changes how batch norm and dropout behave)",
     )
-    useless = sorted(chosen - {"checkpoint.pt"})
-    if useless:
-        require(False, f"{useless[0]} need not survive: {KEPT[useless[0]]}")
-    return "one file. Put the run's folder where it survives, and it is always there."
+    require(not any(inner), f"{sum(inner)} of the encoder's {len(inner)} tensors still learn")
+    require(all(outer), "part of the decoder is frozen too: it has to learn all of the colors")
+    same = all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    require(same, "the weights have changed: freezing leaves them as they are")
+    wanted = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in network.parameters())
+    require(count is not None, "return how many numbers still learn")
+    require(count != total, "that counts all parameters; count those with requires_grad")
+    require(
+        count != len([p for p in network.parameters() if p.requires_grad]),
+        "that counts tensors; add up their numel()",
+    )
+    require_close(count, wanted, f"{wanted:,} numbers still learn; you return {count}")
+    return "the encoder keeps what it knows, and each step gets cheaper."
 
 
 @check
-def choose_factor(answer):
-    """Exercise 4: the constant by which a rival becomes as colorful as the run beside it."""
-    painted = {1.0: 18.0, 1.5: 26.0, 2.0: 33.0, 2.5: 41.0, 3.0: 50.0}
-    got = answer(painted, 34.0)
+def choose_k(answer):
+    """Exercise 4: the most colorful constant that still keeps a lead over the lookup."""
+    rows = [
+        {"k": 1.0, "psnr_ab": 26.0, "colorfulness": 20.0},
+        {"k": 1.2, "psnr_ab": 25.8, "colorfulness": 24.0},
+        {"k": 1.4, "psnr_ab": 25.3, "colorfulness": 28.0},
+        {"k": 1.6, "psnr_ab": 24.6, "colorfulness": 32.0},
+    ]
+    got = answer([dict(row) for row in rows], 25.0)
+    require(not isinstance(got, dict), "that is a whole row; return its k")
+    require(got != 1.6, "k = 1.6 is the most colorful of all, but its PSNR, 24.6, is below 25.0")
+    require(got != 1.0, "k = 1.0 has the highest PSNR; the most colorful one is wanted")
+    require(got != 1.2, "k = 1.2 is allowed, but k = 1.4 is more colorful and still above 25.0")
+    require(got in [row["k"] for row in rows], f"{got} is not one of the constants that were tried")
+    require(got == 1.4, f"for a least PSNR of 25.0 it is 1.4; you return {got}")
     require(
-        got not in painted.values(),
-        f"{got} is a colorfulness; return the constant that it belongs to: a key of `painted`",
+        answer([dict(row) for row in reversed(rows)], 25.0) == 1.4,
+        "the answer must not depend on the order of the rows",
     )
-    require(got in painted, f"{got} is none of the constants that were tried: {list(painted)}")
-    require(
-        got != 2.5,
-        "2.5 is the first that is as colorful or more; 33 lies nearer to 34 than 41 does",
-    )
-    require(got != 3.0, "3.0 is the loudest of all; the nearest to the target is wanted")
-    require(got == 2.0, f"for a target of 34 the nearest is 33, at 2.0; you return {got}")
-    require(
-        answer(painted, 38.0) == 2.5,
-        f"for a target of 38 it is 2.5, since 41 is nearer than 33; you return "
-        f"{answer(painted, 38.0)}",
-    )
-    shuffled = dict(sorted(painted.items(), reverse=True))
-    require(answer(shuffled, 19.0) == 1.0, "it must not depend on the order of the dictionary")
+    require(answer([dict(row) for row in rows], 25.8) == 1.2, "a PSNR equal to the least is enough")
     return "chosen on validation photos; the test photos have had no say."
-
-
-@check
-def ahead_of_rival(answer):
-    """Exercise 5: how far a run is ahead of the rival's curve, at its own colorfulness."""
-    on_point = float(answer(30.0, 12.0, CURVE))
-    require(
-        abs(on_point + 0.4) > 1e-6,
-        "that is the run's error minus the rival's: ahead is a *smaller* error, so it is the other "
-        "way round",
-    )
-    require_close(
-        on_point, 0.4, "at colorfulness 30 the rival's error is 12.4; a run of 12.0 is 0.4 ahead"
-    )
-    between = float(answer(40.0, 13.0, CURVE))
-    nearest = {12.4 - 13.0, 14.4 - 13.0}
-    require(
-        not any(abs(between - value) < 1e-6 for value in nearest),
-        "you take the nearest point of the curve; between two points go along the line: at 40 the "
-        "rival's error is 13.4 (np.interp does it)",
-    )
-    require_close(between, 0.4, f"at 40 the rival's error is 13.4, so 0.4; you return {between:g}")
-    outside = float(answer(70.0, 15.0, CURVE))
-    require(
-        math.isnan(outside),
-        f"the curve ends at 50; for a run at 70 you return {outside:g}, and nobody has measured "
-        "that: return float('nan')",
-    )
-    require(math.isnan(float(answer(10.0, 11.0, CURVE))), "below 20 nobody has measured either")
-    points = np.array(CURVE)
-    for value in (20.0, 25.0, 50.0):
-        wanted = np.interp(value, points[:, 0], points[:, 1]) - 12.0
-        require_close(answer(value, 12.0, CURVE), wanted, f"at {value:g} it is {wanted:.2f}")
-    return "above 0 the game was worth its hours; below, a multiplication does as well."

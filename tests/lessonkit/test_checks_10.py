@@ -3,8 +3,8 @@
 import math
 import random
 
-import numpy as np
 import pytest
+import torch
 from check_cases import cases, judge
 
 from colorlib.photos import split_by_photo
@@ -34,40 +34,44 @@ def by_letters(names):
     return [n for n in names if n[0] not in "ab"], [n for n in names if n[0] in "ab"]
 
 
-def training_hours(photos, epochs, batch, seconds_a_step):
-    return epochs * math.ceil(photos / batch) * seconds_a_step / 3600
+def training_hours(photos, epochs, batch, seconds_per_step):
+    return epochs * math.ceil(photos / batch) * seconds_per_step / 3600
 
 
-def choose_factor(painted, target):
-    return min(painted, key=lambda factor: abs(painted[factor] - target))
+def freeze_encoder(network):
+    network.encoder.requires_grad_(False)
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def ahead_of_rival(colorfulness, error, curve):
-    points = np.array(sorted(curve))
-    if not points[0, 0] <= colorfulness <= points[-1, 0]:
-        return float("nan")
-    return np.interp(colorfulness, points[:, 0], points[:, 1]) - error
+def choose_k(rows, least):
+    allowed = [row for row in rows if row["psnr_ab"] >= least]
+    return max(allowed, key=lambda row: row["colorfulness"])["k"]
 
 
-def nearest_point(colorfulness, error, curve):
-    return min(curve, key=lambda point: abs(point[0] - colorfulness))[1] - error
+def frozen(network, part=lambda network: network.encoder):
+    part(network).requires_grad_(False)
+    return network
 
 
-def clamped(colorfulness, error, curve):
-    points = np.array(sorted(curve))
-    return np.interp(colorfulness, points[:, 0], points[:, 1]) - error
+def learning(network):
+    return [p for p in network.parameters() if p.requires_grad]
+
+
+def shake_weights(network):
+    with torch.no_grad():
+        network.last.weight.add_(1)
+    return freeze_encoder(network)
 
 
 RIGHT = {
     "split_by_series": split_by_series,
     "training_hours": training_hours,
-    "needed": {"checkpoint.pt"},
-    "choose_factor": choose_factor,
-    "ahead_of_rival": ahead_of_rival,
+    "freeze_encoder": freeze_encoder,
+    "choose_k": choose_k,
 }
 WRONG = {
     "split_by_series": [
-        (split_by_photo, "stands on both sides"),
+        (split_by_photo, "is on both sides"),
         (lambda names: split_by_photo(sorted({series(name) for name in names})), "not of series"),
         (lambda names: names, "return two lists"),
         (lambda names: (split_by_series(names)[0], []), "exactly one list"),
@@ -84,29 +88,24 @@ WRONG = {
         (lambda photos, epochs, batch, s: epochs * (photos // batch) * s / 3600, "Round up"),
         (lambda *a: training_hours(*a) / 24, "1 hour"),
     ],
-    "needed": [
-        ({"generator.safetensors"}, "begins at step 0"),
-        ({"checkpoint.pt", "split.txt"}, "the hash of the same names"),
-        ({"checkpoint.pt", "generator.safetensors"}, "not to go on"),
-        ({"checkpoint.pt", "weights"}, "not in the list"),
-        ("checkpoint.pt", "give a set of names"),
+    "freeze_encoder": [
+        (lambda network: len(learning(frozen(network))), "counts tensors"),
+        (lambda network: sum(p.numel() for p in frozen(network).parameters()), "all parameters"),
+        (lambda network: frozen(network, lambda whole: whole) and 0, "nothing learns"),
+        (lambda network: network.encoder.eval() and 1, "eval() doesn't"),
+        (lambda network: frozen(network, lambda whole: whole.encoder.stem) and 1, "still learn"),
+        (lambda network: frozen(frozen(network), lambda whole: whole.last) and 1, "frozen too"),
+        (shake_weights, "have changed"),
+        (lambda network: -freeze_encoder(network), "you return -"),
     ],
-    "choose_factor": [
-        (lambda painted, target: max(painted), "loudest"),
-        (lambda painted, target: painted[choose_factor(painted, target)], "a key of `painted`"),
-        (
-            lambda painted, target: next(k for k, value in painted.items() if value >= target),
-            "the first that is as colorful",
-        ),
-        (lambda painted, target: 2.0, "41 is nearer"),
-        (lambda painted, target: 1.0, "the nearest is 33"),
-        (lambda painted, target: target / 18, "none of the constants"),
-    ],
-    "ahead_of_rival": [
-        (lambda *a: -ahead_of_rival(*a), "the other way round"),
-        (nearest_point, "nearest point"),
-        (clamped, "nobody has measured"),
-        (lambda colorfulness, error, curve: 0.0, "0.4 ahead"),
+    "choose_k": [
+        (lambda rows, least: max(rows, key=lambda row: row["k"])["k"], "below 25.0"),
+        (lambda rows, least: max(rows, key=lambda row: row["psnr_ab"])["k"], "highest PSNR"),
+        (lambda rows, least: max(rows, key=lambda row: row["colorfulness"]), "a whole row"),
+        (lambda rows, least: choose_k(rows, least + 0.5), "still above"),
+        (lambda rows, least: choose_k(rows, least + 1e-9), "is enough"),
+        (lambda rows, least: [r["k"] for r in rows if r["psnr_ab"] >= least][-1], "order"),
+        (lambda rows, least: 28.0, "not one of the constants"),
     ],
 }
 
@@ -114,8 +113,3 @@ WRONG = {
 @pytest.mark.parametrize("check, answer, words", cases(checks, RIGHT, WRONG))
 def test_check(check, answer, words):
     judge(check, answer, words)
-
-
-def test_untouched_sets_are_not_done():
-    assert checks.needed.judge({...}).kind == "not done"
-    assert checks.needed.judge(...).kind == "not done"

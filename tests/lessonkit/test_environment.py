@@ -1,12 +1,13 @@
 """The look at a learner's machine: what is missing is named, with the way out."""
 
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
-import pytest
 import torch
 from packaging.requirements import Requirement
 
+from lessonkit import ROOT
 from lessonkit.lesson_00 import environment
 from lessonkit.lesson_00.environment import (
     WITHOUT,
@@ -16,18 +17,8 @@ from lessonkit.lesson_00.environment import (
     look_at_extras,
     look_at_packages,
     look_at_python,
+    requirements,
 )
-
-
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    """A course's folder with nothing in it, around the working directory."""
-    (tmp_path / "data" / "weights").mkdir(parents=True)
-    (tmp_path / "data" / "README.md").touch()
-    (tmp_path / "notebooks").mkdir()
-    monkeypatch.chdir(tmp_path / "notebooks")
-    monkeypatch.setattr("lessonkit.ROOT", tmp_path)
-    return tmp_path
 
 
 def pretend(monkeypatch, **versions):
@@ -49,7 +40,7 @@ def test_this_machine_is_looked_at_as_a_whole(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(findings) + 2
     is_complete = all(finding.state != "missing" for finding in findings)
-    assert printed[-1] == "All that you need is here." or not is_complete
+    assert printed[-1] == "You have everything you need." or not is_complete
 
 
 def test_what_is_missing_is_counted(monkeypatch, capsys):
@@ -82,13 +73,18 @@ def test_extras_stop_nothing(monkeypatch):
     assert [f.state for f in look_at_extras(["ipywidgets>=7.7", "papermill>=2.6"])] == ["ok"]
 
 
-def test_every_extra_has_a_word():
-    import tomllib
+def test_the_requirements_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed, extras = requirements()
+    wanted = {Requirement(line).name for line in project["dependencies"]}
+    assert {Requirement(line).name for line in needed} == wanted
+    course = {Requirement(line).name for line in project["optional-dependencies"]["course"]}
+    assert {Requirement(line).name for line in extras} == course <= WITHOUT.keys()
 
-    path = environment.course_file("pyproject.toml")
-    project = tomllib.loads(path.read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"]["course"]
-    assert {Requirement(line).name for line in extras} <= WITHOUT.keys()
+
+def test_the_check_needs_no_file_of_the_course(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert list(look_around())
 
 
 def test_an_old_python(monkeypatch):
@@ -97,7 +93,7 @@ def test_an_old_python(monkeypatch):
     assert finding.state == "missing" and "Python is 3.9.1" in finding.text
 
 
-def test_disk(course, monkeypatch):
+def test_disk(monkeypatch):
     monkeypatch.setattr(
         environment.shutil, "disk_usage", lambda folder: SimpleNamespace(free=3 * 10**9)
     )

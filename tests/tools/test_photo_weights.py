@@ -14,7 +14,8 @@ from colorlib.generator import Lite0Encoder, PretrainedUNet
 from colorlib.metrics import gray_baseline
 from colorlib.photos import DecodedPhotos
 from colorlib.runs import load_generator, read_card
-from tools import on_gpu, photo_data, photo_measure, photo_training, photo_weights
+from tools import on_gpu, photo_adversary, photo_data, photo_measure, photo_training, photo_weights
+from tools.photo_adversary import PhotoAdversary, RareColors
 from tools.photo_data import SOURCES, Mixture, decode, random_square, split_photos, thumbnails
 from tools.photo_measure import Look, guided_enlargement, mean_row, measure, paint
 from tools.photo_training import Stage1, Stage1Run
@@ -80,7 +81,7 @@ def small():
 def made(photos, imagenet, tmp_path_factory):
     """The whole command, twice; the second time, nothing may be done again."""
     out = tmp_path_factory.mktemp("out")
-    (out / "README.md").write_text("<!-- photos -->\n<!-- /photos -->\n", "utf-8")
+    (out / "results.md").write_text("<!-- photos -->\n<!-- /photos -->\n", "utf-8")
     made = PhotoWeights(
         photos,
         imagenet,
@@ -89,7 +90,7 @@ def made(photos, imagenet, tmp_path_factory):
         split=photos / "split.txt",
         results=out,
         weights=out / "photos.safetensors",
-        readme=out / "README.md",
+        page=out / "results.md",
     )
     made.run()
     with pytest.MonkeyPatch.context() as patch:
@@ -262,11 +263,12 @@ def test_the_results_say_what_was_trained_chosen_and_measured(made):
     assert list(rows) == names and rows[L1]["photos"] == 2
     difference = rows[SHIPPED]["psnr_ab"] - rows[LOOKUP]["psnr_ab"]
     assert rows[names[-1]]["psnr_ab"] == pytest.approx(difference, abs=2e-4)
-    page = made.readme.read_text("utf-8")
+    page = made.page.read_text("utf-8")
     assert page.count(results_table(results["sets"]["all"])) == 1
     assert page.count("<details>") == page.count("</details>") == 2
     tried = results["choice"]["validation"]
-    assert {LOOKUP, "32 pixels", "64 pixels", "k = 1.00"} <= tried.keys()
+    assert {LOOKUP, "32 pixels", "64 pixels", "as chosen"} <= tried.keys()
+    assert any(name.endswith("pixels, k = 1.00") for name in tried)
     with Image.open(made.results / "photo_weights.png") as picture:
         assert picture.height == 4 * 164  # gray, L1, shipped, real
 
@@ -297,3 +299,33 @@ def test_the_gpu_command_runs_on_a_cpu_from_its_pack_alone(photos, imagenet, tmp
     assert written["steps"] >= 1 and written["validation"]
     assert load_generator(tmp_path / "photos.safetensors").config == PretrainedUNet().config
     assert (tmp_path / "samples.png").stat().st_size > 0
+
+
+def test_every_variant_of_the_second_stage_is_trained_measured_and_not_repeated(made, tmp_path):
+    work = PhotoAdversary(
+        made.photos, made.imagenet, steps=2, seeds=(0,), runs=made.runs, results=tmp_path
+    )
+    work.run()
+    rows = json.loads((tmp_path / "photo_adversary.json").read_text("utf-8"))["runs"]
+    names = ["L1", "Huber", "rare colors", "colorfulness", "GAN", "L1, as long"]
+    assert [row["variant"] for row in rows] == names
+    for row in rows:
+        assert row["row"]["photos"] == row["stage 1 × k"]["photos"] == 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(photo_adversary, "train_step", None)
+        work.run()
+    assert json.loads((tmp_path / "photo_adversary.json").read_text("utf-8"))["runs"] == rows
+
+
+def test_rare_colors_weigh_more_and_all_weigh_one_on_average():
+    class Mostly:  # three gray pictures for each red one
+        def batch(self, step):
+            rgb = torch.full((4, 3, 8, 8), 128, dtype=torch.uint8)
+            rgb[3] = torch.tensor([200, 30, 30], dtype=torch.uint8)[:, None, None]
+            return rgb
+
+    loss = RareColors(Mostly(), batches=2)
+    L, ab = rgb_to_L_ab(Mostly().batch(0))
+    gray, red = (loss(L[i : i + 1], ab[i : i + 1], ab[i : i + 1] + 0.1) for i in (0, 3))
+    assert red > 2 * gray
+    assert (3 * gray + red) / 4 == pytest.approx(0.1, rel=1e-4)
