@@ -57,6 +57,7 @@ class UNet(nn.Module):
     def __init__(self, width: int = 64, depth: int = 4):
         super().__init__()
         self.config = {"width": width, "depth": depth}
+        self.multiple = 2**depth  # of which height and width must be multiples
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = DoubleConv(1, widths[0])
         self.down = nn.ModuleList(DoubleConv(above, below) for above, below in pairwise(widths))
@@ -77,7 +78,7 @@ class UNet(nn.Module):
         Raises:
             ValueError: H or W is not a multiple of 2**depth, or L has the wrong shape.
         """
-        check_input(L, 2 ** self.config["depth"])
+        check_input(L, self.multiple)
         x = self.first(L)  # (B, 64, H, W)
         skips = []
         for block in self.down:
@@ -107,6 +108,7 @@ class StridedUNet(nn.Module):
     def __init__(self, width: int = 32, depth: int = 4):
         super().__init__()
         self.config = {"width": width, "depth": depth}
+        self.multiple = 2**depth  # of which height and width must be multiples
         widths = [width // 2 * 2**level for level in range(depth + 1)]
         self.first = convolution(1, widths[0], stride=1)
         self.down = nn.ModuleList(
@@ -121,7 +123,7 @@ class StridedUNet(nn.Module):
 
     def forward(self, L: Tensor) -> Tensor:
         """Predict chroma from lightness; arguments, result and errors as `UNet.forward`."""
-        check_input(L, 2 ** self.config["depth"])
+        check_input(L, self.multiple)
         x = self.first(L)  # (B, 16, H, W)
         skips = []
         for block in self.down:

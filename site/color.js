@@ -8,7 +8,7 @@ import { AB_SCALE, paintColors, toLuminance } from "./color-math.js";
 
 const MOST_MEGAPIXELS = 24;
 const NOTE = "The colors of this picture are invented: a neural network (colorlib) guessed them.";
-const FILES = ["model.onnx.gz", "ort-wasm-simd-threaded.wasm.gz"];
+const FILES = ["network.gz", "ort-wasm-simd-threaded.wasm.gz"];
 const RUNTIME = "ort.wasm.bundle.min.mjs";
 
 const find = (id) => document.getElementById(id);
@@ -22,6 +22,7 @@ let unfinished = ""; // the photo that is being opened or colored
 let wanted; // a photo to color once everything is loaded
 let isLoaded = false;
 let job = 0;
+let flowing = 0; // the job whose colors flow in
 
 // --- what the page needs ---
 
@@ -37,16 +38,16 @@ function address(name) {
 }
 
 async function load() {
+  say("Loading the network …");
   const rules = JSON.parse(embedded("model.json") ?? (await (await fetchFile("model.json")).text()));
   const total = FILES.reduce((sum, name) => sum + rules.bytes[name], 0);
   let received = 0;
   const progress = (bytes) => {
     received += bytes;
-    find("progress").value = Math.min(1, received / total);
-    say(`Loading the network: ${Math.min(99, Math.round((100 * received) / total))}%`);
+    find("progress").value = received / total;
   };
-  const [model, wasm] = await Promise.all(FILES.map((name) => readBytes(name, progress)));
-  say("Starting the network …");
+  const [network, wasm] = await Promise.all(FILES.map((name) => readBytes(name, progress)));
+  const model = interleave(network);
   const ort = { text: embedded(RUNTIME), address: new URL(RUNTIME, document.baseURI).href };
   worker.postMessage({ type: "load", rules, model, wasm, ort }, [model.buffer, wasm.buffer]);
 }
@@ -76,6 +77,21 @@ async function unpack(parts) {
   const isPacked = first === 0x1f && second === 0x8b;
   const stream = isPacked ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file;
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Put a file back together that was packed as its even bytes and then its odd ones. */
+function interleave(halves) {
+  const file = new Uint8Array(halves.length);
+  const middle = Math.ceil(file.length / 2);
+  for (let i = 0; i < file.length; i++) file[i] = halves[(i >> 1) + (i & 1) * middle];
+  return file;
+}
+
+/** Say why the page can't work, in place of showing that it loads. */
+function stop(reason) {
+  find("loading").hidden = true;
+  say("");
+  complain(reason);
 }
 
 // --- photos ---
@@ -143,14 +159,20 @@ const answers = {
     resize(find("gray"), preview.width, preview.height).putImageData(preview, 0, 0);
     resize(find("result"), width, height);
     picture.style.setProperty("--ratio", width / height);
+    picture.style.setProperty("--done", "0%");
     picture.classList.add("busy");
+    allowSaving(false);
+    flowing = 0;
+    moveLine(100);
   },
   seen({ L, ab, width, height }) {
     drawSmall(find("seen-gray"), width, height, L, new Float32Array(ab.length));
     drawSmall(find("seen-colors"), width, height, new Float32Array(L.length).fill(0.65), ab);
   },
   strip({ top, strip }) {
-    find("result").getContext("2d").putImageData(strip, 0, top);
+    const result = find("result");
+    result.getContext("2d").putImageData(strip, 0, top);
+    picture.style.setProperty("--done", `${(100 * (top + strip.height)) / result.height}%`);
   },
   done() {
     const { width, height } = find("result");
@@ -158,11 +180,12 @@ const answers = {
     unfinished = "";
     picture.classList.remove("busy");
     find("result").setAttribute("aria-label", `${shown.name}, with invented colors`);
-    for (const button of document.querySelectorAll("[data-save]")) button.disabled = false;
-    sweep();
+    allowSaving(true);
+    letColorFlow();
     say(`Colored ${shown.name}${shown.replaced}, ${width} × ${height} pixels: ready`);
   },
   failed({ reason }) {
+    if (!isLoaded) return stop(`The network can’t start here: ${reason}`);
     picture.classList.remove("busy");
     giveUp(`That didn’t work: ${reason}. Reload the page, or try a smaller photo.`);
   },
@@ -171,7 +194,7 @@ const answers = {
 worker.onmessage = ({ data }) => {
   if (data.job === undefined || data.job === shown.job) answers[data.type](data);
 };
-worker.onerror = (event) => complain(`The page can’t work here: ${event.message}`);
+worker.onerror = (event) => stop(`The page can’t work here: ${event.message}`);
 
 // --- what is shown ---
 
@@ -182,6 +205,7 @@ function say(text) {
 function complain(text) {
   find("problem").textContent = text;
   find("problem").hidden = !text;
+  if (text) find("problem").scrollIntoView({ block: "nearest" });
 }
 
 function resize(canvas, width, height) {
@@ -205,21 +229,26 @@ function drawJoined() {
   context.drawImage(find("result"), 0, 0, width * scale, height * scale);
 }
 
-function drawLine() {
+function allowSaving(isAllowed) {
+  for (const button of document.querySelectorAll("[data-save]")) button.disabled = !isAllowed;
+}
+
+function moveLine(position) {
+  line.value = position;
   picture.style.setProperty("--line", `${line.value}%`);
   line.setAttribute("aria-valuetext", `${line.value}% gray, ${100 - line.value}% colored`);
 }
 
-/** Let the color flow in from the right, up to the middle. */
-function sweep() {
+/** Let the color flow in from the right up to the middle, unless the visitor takes the line. */
+function letColorFlow() {
   const start = performance.now();
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const job = shown.job;
+  flowing = job;
   const step = (now) => {
+    if (flowing !== job) return;
     const part = isCalm ? 1 : Math.min(1, Math.max(0, now - start) / 900);
-    if (job !== shown.job || find("picture").matches(":focus-within:active")) return;
-    line.value = 100 - 50 * (1 - (1 - part) ** 3);
-    drawLine();
+    moveLine(100 - 50 * (1 - (1 - part) ** 3));
     if (part < 1) requestAnimationFrame(step);
   };
   requestAnimationFrame(step);
@@ -241,11 +270,21 @@ async function save(type, ending) {
 
 const samples = [...document.querySelectorAll("#samples button")];
 
-/** Color a sample from the picture on its button, which needs no network. */
+/** Color a sample from the picture on its button, which needs no connection. */
 async function takeSample(button) {
   const image = button.querySelector("img");
   await image.decode();
   take(image, `${button.dataset.name}.jpg`);
+}
+
+/** Show the first sample while the network loads; the style makes it gray. */
+async function showSample() {
+  const image = samples[0].querySelector("img");
+  await image.decode();
+  if (shown.job) return;
+  const { naturalWidth: width, naturalHeight: height } = image;
+  picture.style.setProperty("--ratio", width / height);
+  resize(find("gray"), width, height).drawImage(image, 0, 0);
 }
 
 function takeFirst(files) {
@@ -257,7 +296,10 @@ samples.forEach((button) => button.addEventListener("click", () => takeSample(bu
 document.querySelectorAll("[data-save]").forEach((button) =>
   button.addEventListener("click", () => save(`image/${button.dataset.save}`, button.value)),
 );
-line.addEventListener("input", drawLine);
+line.addEventListener("input", () => {
+  flowing = 0;
+  moveLine(line.value);
+});
 find("photo").addEventListener("change", ({ target }) => {
   takeFirst(target.files);
   target.value = ""; // so that choosing the same file again is a change
@@ -276,4 +318,5 @@ addEventListener("drop", (event) => {
   takeFirst(event.dataTransfer.files);
 });
 
-load().catch((error) => complain(`The network could not be loaded: ${error.message}`));
+showSample();
+load().catch((error) => stop(`The network could not be loaded: ${error.message}`));

@@ -9,14 +9,16 @@ printed twice.
 """
 
 import re
+import shutil
 import tomllib
 from collections import defaultdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from nbformat import NotebookNode
 
-from tools import ROOT
+from tools import ROOT, web_page
 from tools.class_pages import page
 from tools.class_quiz import quiz_key, quiz_sheet
 from tools.class_slides import deck, pictures, prediction_sheets, run_sheets
@@ -77,7 +79,19 @@ def build(out: Path = KIT) -> None:
     for name, text in texts.items():
         (out / f"{name}.md").write_text(text, "utf-8")
         (out / f"{name}.html").write_text(page(text), "utf-8")
+    print(add_color_page(out))
     print(f"{out}: {len(texts)} texts, {len(course)} lessons; begin with teachers_guide.html")
+
+
+def add_color_page(out: Path) -> str:
+    """Add the web page that colors photos, as one file; returns what became of it."""
+    with TemporaryDirectory() as folder:
+        told = web_page.build(Path(folder))
+        page = Path(folder) / web_page.OFFLINE
+        if not page.exists():
+            return told
+        shutil.copy(page, out)
+    return f"{page.name} colors photos in any browser, without a server"
 
 
 def load(name: str) -> dict:

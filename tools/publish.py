@@ -52,7 +52,7 @@ def publish(repository: str, root: Path = ROOT, old: str = REPOSITORY) -> None:
 
 
 def badges(repository: str) -> str:
-    """Make the READMEs' badges: state of the tests, first lesson on Colab, web pages."""
+    """Make the READMEs' badges: state of the tests, first lesson on Colab, two web pages."""
     if repository == UNPUBLISHED:
         return ""
     owner, name = repository.split("/")
@@ -62,7 +62,7 @@ def badges(repository: str) -> str:
     lines = [
         f"[![tests]({workflow}/badge.svg)]({workflow})",
         BADGE.format(repository=repository, name="00_color_a_photo"),
-        f"[Read it online]({pages})",
+        f"[Color a photo in your browser]({pages}color.html) · [Read the course online]({pages})",
     ]
     return "\n".join(lines)
 

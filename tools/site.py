@@ -7,8 +7,6 @@ Sphinx and myst-nb do the work, offline, configured in site/conf.py; `make site`
 `site_faults` looks through these pages.
 """
 
-import importlib
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -20,7 +18,7 @@ from urllib.parse import urlsplit
 from nbformat import NotebookNode
 
 import colorlib
-from tools import ROOT, notebooks
+from tools import ROOT, notebooks, web_page
 from tools.notebooks import BADGE_LINE, REPOSITORY, UNPUBLISHED, names, read, tags, write
 from tools.site_faults import faults
 from tools.sliders import add_sliders
@@ -201,9 +199,8 @@ def pages(source: Path, modules: dict[str, str]) -> dict[str, str]:
 
 def front_page(readme: str) -> str:
     """Make the README into the front page: no badges, and buttons that lead into the course."""
-    buttons = [f'<a class="button" href="{names()[0]}.html">Start with the first lesson</a>']
-    buttons.append(COLOR_BUTTON)
-    ways_in = f'<p class="buttons">{" ".join(buttons)}</p>\n\n'
+    lesson_button = f'<a class="button" href="{names()[0]}.html">Start with the first lesson</a>'
+    ways_in = f'<p class="buttons">{COLOR_BUTTON} {lesson_button}</p>\n\n'
     return BADGES.sub("", readme).replace("## Start\n", f"{ways_in}## Start\n", 1)
 
 
@@ -260,15 +257,14 @@ def build(source: Path, site: Path) -> list[str]:
 def add_extras(site: Path) -> None:
     """Add the frames of the sliders, and the page that colors photos in the browser.
 
-    That page needs tools which not everybody has; without it, the front page has no button for it.
+    That page needs npm, which not everybody has; without it, the front page has no button for it.
     """
     for name in names():
         if (notebooks.FRAMES / name).is_dir():
             pictures = shutil.ignore_patterns("*.json")
             shutil.copytree(notebooks.FRAMES / name, site / "frames" / name, ignore=pictures)
-    if importlib.util.find_spec("tools.web_page"):
-        print(importlib.import_module("tools.web_page").build(site))
-    if not (site / "color.html").exists():
+    print(web_page.build(site))
+    if not (site / web_page.PAGE).exists():
         front = site / "index.html"
         front.write_text(front.read_text("utf-8").replace(COLOR_BUTTON, ""), "utf-8")
 

@@ -12,9 +12,10 @@ from PIL import Image
 from torch import nn
 
 from colorlib.discriminator import PatchDiscriminator, receptive_field
-from tools import ROOT, notebooks
+from tools import ROOT, notebooks, web_page
 from tools.class_kit import (
     Exercise,
+    add_color_page,
     build,
     case_files,
     exercises,
@@ -43,8 +44,17 @@ def course():
 @pytest.fixture(scope="module")
 def kit(tmp_path_factory):
     out = tmp_path_factory.mktemp("class")
-    build(out)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(web_page, "build", build_page)
+        build(out)
     return out
+
+
+def build_page(folder):
+    """In place of the real one, which takes npm and half a minute."""
+    (folder / "color.html").write_text("needs a server", "utf-8")
+    (folder / "color-offline.html").write_text("needs nothing", "utf-8")
+    return "built"
 
 
 def text(kit, name):
@@ -502,9 +512,18 @@ def test_the_glossary_has_the_terms_that_no_lesson_lists(kit):
 
 def test_every_text_is_there_twice(kit):
     names = {path.stem for path in kit.glob("*.md")}
-    assert names == {path.stem for path in kit.glob("*.html")}
+    assert names == {path.stem for path in kit.glob("*.html")} - {"color-offline"}
     guide = text(kit, "teachers_guide")
     assert all(f"`{name}`" in guide for name in names), "the guide says what is in the kit"
+
+
+def test_the_page_that_colors_photos_is_in_the_kit_if_it_can_be_built(kit, tmp_path, monkeypatch):
+    assert (kit / "color-offline.html").read_text("utf-8") == "needs nothing"
+    assert not (kit / "color.html").exists(), "a class may have no server"
+    assert "`color-offline.html`" in text(kit, "teachers_guide")
+    monkeypatch.setattr(web_page, "build", lambda folder: "color.html was left out: no npm")
+    assert add_color_page(tmp_path) == "color.html was left out: no npm"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_page_needs_no_other_file():

@@ -121,6 +121,7 @@ def test_the_command_ends_with_a_sentence(monkeypatch, capsys):
 def test_badges():
     assert badges(UNPUBLISHED) == "", "a badge that finds nothing is worse than none"
     assert "https://some-body.github.io/a.course_1/" in badges(NEW)
+    assert "(https://some-body.github.io/a.course_1/color.html)" in badges(NEW)
     assert "(https://me.github.io/)" in badges("Me/me.github.io"), "the owner's own page"
 
 

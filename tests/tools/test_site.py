@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-from types import SimpleNamespace
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -99,7 +98,7 @@ def make_course(folder, monkeypatch):
     """A course of two lessons and a README."""
     monkeypatch.setattr(notebooks, "FOLDER", folder / "notebooks")
     monkeypatch.setattr(notebooks, "FRAMES", folder / "site" / "frames")
-    monkeypatch.setattr(site.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(site.web_page, "build", lambda folder: "color.html was left out")
     (folder / "README.md").write_text(README, "utf-8")
     (folder / "LICENSE").write_text("free", "utf-8")
     (folder / "data").mkdir()
@@ -173,20 +172,22 @@ def test_pages_link_to_each_other_and_the_package_has_a_map(course):
 
 
 @pytest.mark.parametrize("is_made", [True, False])
-def test_the_page_that_colors_photos_is_linked_where_it_was_made(is_made, course, monkeypatch):
+def test_the_page_that_colors_photos_is_linked_where_it_was_made(
+    is_made, course, monkeypatch, capsys
+):
     def build(folder):
         if is_made:
             (folder / "color.html").touch()
-        return "no npm"
+        return "what became of it"
 
-    monkeypatch.setattr(site.importlib.util, "find_spec", lambda name: name == "tools.web_page")
-    monkeypatch.setattr(site.importlib, "import_module", lambda name: SimpleNamespace(build=build))
+    monkeypatch.setattr(site.web_page, "build", build)
     site.prepare(course / "source")
     (course / "made").mkdir()
     shutil.copy(course / "source" / "index.md", course / "made" / "index.html")
     site.add_extras(course / "made")
     page = (course / "made" / "index.html").read_text("utf-8")
     assert ("color.html" in page) == is_made and f'href="{FIRST}.html"' in page
+    assert "what became of it" in capsys.readouterr().out
 
 
 # --- predictions ---

@@ -19,74 +19,66 @@ from skimage import data
 
 from colorlib.color import lab_to_rgb
 from colorlib.coloring import LONGEST, MULTIPLE, colorize, model_shape
-from colorlib.generator import GENERATORS
-from colorlib.runs import load_generator, read_card
 from tools import web_page
+from tools.web_bench import (
+    PATIENCE,
+    choose,
+    chromium,
+    megabytes,
+    open_browser,
+    serve,
+    text_of,
+    wait_until_ready,
+)
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
 AXE = "axe-core@4.14.1"
-PATIENCE = 180  # seconds, on a busy machine
-needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="no onnx here: pip install '.[web]'")
+MODULES = [
+    name for name in ("onnx", "onnxscript", "playwright") if not importlib.util.find_spec(name)
+]
 
 
-def in_browser(test):
+IN_CHROMIUM = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not chromium(), reason="no Chromium here: apt install chromium"),
+    pytest.mark.skipif(bool(MODULES), reason=f"no {MODULES} here: pip install '.[test]'"),
+]
+BUILT = [
+    pytest.mark.trust,
+    pytest.mark.skipif(not shutil.which("npm"), reason="no npm here: install Node.js"),
+]
+
+
+def in_chromium(test):
+    """Mark what tries one of the page's modules in Chromium."""
+    return functools.reduce(lambda marked, mark: mark(marked), IN_CHROMIUM, test)
+
+
+def in_page(test):
     """Mark what drives Chromium through the built page."""
-    marks = [
-        pytest.mark.browser,
-        pytest.mark.trust,
-        needs_onnx,
-        pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: apt install chromium"),
-        pytest.mark.skipif(not shutil.which("npm"), reason="no npm here: install Node.js"),
-        pytest.mark.skipif(
-            not importlib.util.find_spec("playwright"), reason="playwright: pip install '.[test]'"
-        ),
-    ]
-    return functools.reduce(lambda marked, mark: mark(marked), marks, test)
+    return functools.reduce(lambda marked, mark: mark(marked), [*IN_CHROMIUM, *BUILT], test)
 
 
 # --- the files ---
 
 
-def test_without_npm_there_is_no_page_and_a_word_about_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert "npm" in web_page.build(tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
-    "count, bits", [(web_page.LARGE - 1, 10), (web_page.LARGE, web_page.MANTISSA)]
+    "without, told",
+    [
+        ("npm", "color.html was left out: it needs npm (install Node.js)"),
+        ("onnx", "color.html was left out: it needs onnx (pip install '.[site]')"),
+        ("network", "color.html was left out: npm failed (no such package)"),
+    ],
 )
-def test_weights_are_rounded_to_half_precision_and_large_layers_further(count, bits):
-    values = np.random.default_rng(0).uniform(0.01, 2, count).astype(np.float32)
-    rounded = web_page.round_to_half(values)
-    assert rounded.dtype == np.float16
-    relative = np.abs(rounded.astype(np.float32) / values - 1)
-    assert relative.max() <= 1.05 * 2.0 ** -(bits + 1)  # rounded twice
-    assert not (rounded.view(np.uint16) & (2 ** (10 - bits) - 1)).any()
-
-
-@pytest.mark.trust
-@needs_onnx
-@pytest.mark.parametrize(
-    "architecture, arguments",
-    [("StridedUNet", {"width": 4}), ("PretrainedUNet", {"widths": (8, 8, 8, 8)})],
-)
-def test_the_exported_network_predicts_the_same_at_other_sizes(architecture, arguments, tmp_path):
-    from onnx.reference import ReferenceEvaluator
-
-    if architecture not in GENERATORS:
-        pytest.skip(f"there is no {architecture} yet")
-    torch.manual_seed(0)
-    generator = GENERATORS[architecture](**arguments).eval()
-    web_page.export_onnx(generator, tmp_path / "model.onnx")
-    L = torch.rand(1, 1, 2 * MULTIPLE, 3 * MULTIPLE)
-    with torch.no_grad():
-        expected = 110 * generator(L).numpy()
-    [ab] = ReferenceEvaluator(tmp_path / "model.onnx").run(None, {"L": L.numpy()})
-    assert ab.shape == expected.shape
-    assert np.abs(110 * ab - expected).max() < 1
+def test_without_a_tool_there_is_no_page_and_a_word_about_it(without, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None if without == "npm" else name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if without == name else name)
+    failing = [sys.executable, "-c", "raise SystemExit('no such package')", "npm"]
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda _, **options: run(failing, **options))
+    monkeypatch.setattr(web_page, "CACHE", tmp_path / "npm")
+    (tmp_path / "site").mkdir()
+    assert web_page.build(tmp_path / "site") == told
+    assert not list((tmp_path / "site").iterdir())
 
 
 # --- the page ---
@@ -103,28 +95,14 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(site):
-    """Where Python's plain web server serves that folder."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
-    server = subprocess.Popen(
-        command, cwd=site, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    port = server.stdout.readline().split(" port ")[1].split()[0]
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(30)
+    with serve(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=arguments, timeout=1000 * PATIENCE
-        )
+    with open_browser() as opened:
         yield opened
-        opened.close()
 
 
 def open_page(browser, url, **options):
@@ -136,7 +114,7 @@ def open_page(browser, url, **options):
     page.on("console", lambda message: page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(url, wait_until="commit")
-    wait_for(page, "ready")
+    wait_until_ready(page)
     return page
 
 
@@ -155,25 +133,11 @@ def page(opened):
     assert not opened.complaints
 
 
-def text_of(page, name):
-    # not wait_for_function, whose eval the page's policy forbids
-    return page.evaluate(f"document.getElementById('{name}')?.textContent ?? ''")
-
-
-def wait_for(page, ending, name="status"):
+def wait_for(page, status):
     end = time.monotonic() + PATIENCE
-    while not text_of(page, name).endswith(ending):
-        assert time.monotonic() < end, [text_of(page, n) for n in ("status", "problem")]
-        time.sleep(0.1)
-    return text_of(page, name)
-
-
-def give(page, path):
-    """Choose a photo, and wait until it is colored or refused."""
-    page.evaluate("document.getElementById('status').textContent = ''")
-    page.set_input_files("#photo", path)
-    wait_for(page, "ready")
-    return text_of(page, "problem")
+    while status not in text_of(page, "status"):
+        assert time.monotonic() < end, [text_of(page, name) for name in ("status", "problem")]
+        time.sleep(0.02)
 
 
 def result(page):
@@ -202,20 +166,19 @@ def photo(kind):
     return gray, {"format": "JPEG", "quality": 95, "exif": exif}
 
 
-@in_browser
+@in_page
 @pytest.mark.parametrize("kind", ["a megapixel", "tall and gray", "tiny", "transparent", "turned"])
 def test_the_page_colors_as_colorlib_does(kind, page, tmp_path):
     image, options = photo(kind)
     path = tmp_path / "photo.img"
     image.save(path, **options)
     path = path.rename(tmp_path / f"photo.{options['format'].lower()}")
-    assert give(page, path) == ""
-    expected = colorize(load_generator("photos"), path, int(read_card("photos")["size"]))
-    difference = np.abs(result(page) - np.asarray(expected).astype(int))
+    assert choose(page, path) == ""
+    difference = np.abs(result(page) - np.asarray(colorize(path)).astype(int))
     assert difference.mean() <= 2 and difference.max() <= 8, (difference.mean(), difference.max())
 
 
-@in_browser
+@in_page
 def test_what_cannot_be_colored_gets_a_message(page, tmp_path):
     (tmp_path / "notes.txt").write_text("no photo")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
@@ -228,13 +191,13 @@ def test_what_cannot_be_colored_gets_a_message(page, tmp_path):
         "large.png": "large.png has 30.0 megapixels",
     }
     for name, message in messages.items():
-        assert message in give(page, tmp_path / name)
+        assert message in choose(page, tmp_path / name)
     image, options = photo("tiny")
     image.save(tmp_path / "good.png", **options)
-    assert give(page, tmp_path / "good.png") == "", "it goes on, and the message is gone"
+    assert choose(page, tmp_path / "good.png") == "", "it goes on, and the message is gone"
 
 
-@in_browser
+@in_page
 def test_the_newer_of_two_photos_wins(page, tmp_path):
     photos = []
     for name, side in (("first.png", 900), ("second.png", 300)):
@@ -250,32 +213,31 @@ def test_the_newer_of_two_photos_wins(page, tmp_path):
       }
     }"""
     page.evaluate(script, photos)
-    status = wait_for(page, "second.png in place of first.png, 300 × 300 pixels: ready")
-    assert status.startswith("Colored")
+    wait_for(page, "Colored second.png in place of first.png, 300 × 300 pixels: ready")
     assert result(page).shape == (300, 300, 3)
 
 
-@in_browser
+@in_page
 def test_no_request_leaves_the_folder_and_none_is_needed_later(page, address, tmp_path):
     image, options = photo("tiny")
     image.save(tmp_path / "tiny.png", **options)
     before = len(page.requests)
     page.context.set_offline(True)
-    assert give(page, tmp_path / "tiny.png") == ""
+    assert choose(page, tmp_path / "tiny.png") == ""
     page.evaluate("document.getElementById('status').textContent = ''")
-    page.click("[data-name=coffee]")
-    assert "coffee" in wait_for(page, "ready")
+    page.click("[data-name=chelsea]")
+    assert "chelsea" in wait_until_ready(page)
     elsewhere = [url for url in page.requests if not url.startswith((address, "blob:", "data:"))]
     assert not elsewhere
     later = [url for url in page.requests[before:] if not url.startswith(("blob:", "data:"))]
     assert not later
 
 
-@in_browser
+@in_page
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 def test_a_saved_picture_says_that_its_colors_are_invented(kind, page, tmp_path):
     Image.fromarray(data.coffee()).save(tmp_path / "cup.of.png")
-    give(page, tmp_path / "cup.of.png")
+    choose(page, tmp_path / "cup.of.png")
     with page.expect_download() as download:
         page.click(f"[data-save={kind}]")
     path = tmp_path / download.value.suggested_filename
@@ -290,7 +252,7 @@ def test_a_saved_picture_says_that_its_colors_are_invented(kind, page, tmp_path)
     assert np.abs(pixels - result(page)).mean() < (0.01 if kind == "png" else 4)
 
 
-@in_browser
+@in_page
 def test_the_keyboard_is_enough(page):
     page.evaluate("document.activeElement.blur()")
     reached = {}
@@ -303,14 +265,16 @@ def test_the_keyboard_is_enough(page):
             assert page.evaluate("document.getElementById('line').value") != before
             shift = "getComputedStyle(document.getElementById('result')).clipPath"
             assert f"{int(before) + 1}%" in page.evaluate(shift)
+            knob = "getComputedStyle(document.querySelector('.handle'), '::after')"
+            assert page.evaluate(f"{knob}.outlineStyle") == "solid", "the focus is seen"
         if page.evaluate("document.activeElement.dataset.name") == "astronaut":
             page.evaluate("document.getElementById('status').textContent = ''")
             page.keyboard.press("Enter")
-            assert "astronaut" in wait_for(page, "ready")
+            assert "astronaut" in wait_until_ready(page)
     assert {"photo", "line", "Save PNG", "Save JPEG"} <= set(reached)
 
 
-@in_browser
+@in_page
 def test_a_photo_may_be_dropped_or_pasted(page):
     script = """([type, name]) => {
       const [letters, files] = [document.querySelector("canvas"), new DataTransfer()];
@@ -325,13 +289,10 @@ def test_a_photo_may_be_dropped_or_pasted(page):
     }"""
     for kind in ("drop", "paste"):
         page.evaluate(script, [kind, f"{kind}.png"])
-        end = time.monotonic() + PATIENCE
-        while f"Colored {kind}.png" not in text_of(page, "status"):
-            assert time.monotonic() < end, text_of(page, "status")
-            time.sleep(0.1)
+        wait_for(page, f"Colored {kind}.png")
 
 
-@in_browser
+@in_page
 def test_the_same_page_as_one_file_needs_no_server(browser, site, page, tmp_path):
     alone = tmp_path / "away.html"
     shutil.copy(site / "color-offline.html", alone)
@@ -339,16 +300,16 @@ def test_the_same_page_as_one_file_needs_no_server(browser, site, page, tmp_path
     image.save(tmp_path / "photo.png", **options)
     other = open_page(browser, alone.as_uri())
     for each in (page, other):
-        assert give(each, tmp_path / "photo.png") == ""
+        assert choose(each, tmp_path / "photo.png") == ""
     assert (result(page) == result(other)).all()
     assert not other.complaints
     assert not [url for url in other.requests if url.startswith("http")]
     other.context.close()
 
 
-@in_browser
+@in_page
 def test_a_server_that_unpacks_by_itself_is_fine(browser, site, address):
-    packed = site / f"{web_page.MODEL}.gz"
+    packed = site / web_page.NETWORK
     original = packed.read_bytes()
     packed.write_bytes(gzip.decompress(original))
     try:
@@ -359,29 +320,44 @@ def test_a_server_that_unpacks_by_itself_is_fine(browser, site, address):
         packed.write_bytes(original)
 
 
-@in_browser
+@in_page
+def test_a_network_that_does_not_arrive_is_named(browser, address):
+    page = browser.new_page()
+    page.route(f"**/{web_page.NETWORK}", lambda route: route.fulfill(status=404))
+    page.goto(f"{address}/color.html", wait_until="commit")
+    end = time.monotonic() + PATIENCE
+    while not text_of(page, "problem"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert f"{web_page.NETWORK} is missing on the server (404)" in text_of(page, "problem")
+    assert not page.is_visible("#loading"), "nothing seems to go on"
+    page.close()
+
+
+@in_page
 def test_the_page_is_small_enough(site):
-    wire = sum(
-        len(gzip.compress(p.read_bytes())) for p in site.iterdir() if "offline" not in p.name
-    )
-    assert wire <= 9e6
-    assert (site / "color-offline.html").stat().st_size <= 12e6
+    sizes = megabytes(site)
+    assert sizes["over the wire"] <= 9 and sizes["as one file"] <= 12, sizes
 
 
-@in_browser
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The code of axe, which looks for what shuts people out."""
+    folder = tmp_path_factory.mktemp("axe")
+    command = [shutil.which("npm"), "pack", AXE, "--silent"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as package:
+        return package.extractfile("package/axe.min.js").read().decode()
+
+
+@in_page
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(width, scheme, page, tmp_path):
-    subprocess.run(
-        [shutil.which("npm"), "pack", AXE, "--silent"],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    with tarfile.open(next(tmp_path.glob("axe-core-*.tgz"))) as package:
-        axe = package.extractfile("package/axe.min.js").read().decode()
+def test_axe_finds_no_serious_fault(width, scheme, page, axe, tmp_path):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
+    (tmp_path / "notes.txt").write_text("no photo")
+    assert choose(page, tmp_path / "notes.txt"), "a message is on the page, too"
     page.evaluate(axe)
     found = page.evaluate("axe.run()")["violations"]
     assert not [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")]
@@ -389,6 +365,16 @@ def test_axe_finds_no_serious_fault(width, scheme, page, tmp_path):
 
 
 # --- the arithmetic ---
+
+
+@pytest.fixture(scope="module")
+def plain(browser):
+    """A page of its own beside the modules, without the network."""
+    with serve(web_page.SOURCE) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/color.css")
+        yield page
+        page.close()
 
 
 @pytest.fixture
@@ -399,21 +385,21 @@ def lab():
     return np.concatenate([random.uniform(0, 100, (1, 20_000)), ab])
 
 
-@in_browser
-def test_colors_are_those_of_colorlib_also_out_of_gamut(page, lab):
+@in_chromium
+def test_colors_are_those_of_colorlib_also_out_of_gamut(plain, lab):
     script = """async ([L, a, b]) => {
-      const { paintColors, toLuminance } = await import(`${document.baseURI}/../color-math.js`);
+      const { paintColors, toLuminance } = await import("/color-math.js");
       const rgba = new Uint8ClampedArray(4 * L.length);
       paintColors(toLuminance(L.map((value) => value / 100)), a, b, rgba);
       return [...rgba];
     }"""
-    painted = np.array(page.evaluate(script, lab.tolist())).reshape(-1, 4)[:, :3]
+    painted = np.array(plain.evaluate(script, lab.tolist())).reshape(-1, 4)[:, :3]
     expected = lab_to_rgb(torch.from_numpy(lab)[:, None])[:, 0].T.numpy()
     assert np.abs(painted - 255 * expected).max() <= 1
 
 
-@in_browser
-def test_the_browser_itself_cuts_colors_out_of_gamut_alike(page, lab):
+@in_chromium
+def test_the_browser_itself_cuts_colors_out_of_gamut_alike(plain, lab):
     """CSS Color 4 also converts a negative Z exactly, and cuts sRGB; scikit-image cuts Z."""
     lab = lab[:, :2000]
     f_y = (lab[0] + 16) / 116
@@ -429,20 +415,20 @@ def test_the_browser_itself_cuts_colors_out_of_gamut_alike(page, lab):
         return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
       });
     }"""
-    shown = np.array(page.evaluate(script, xyz.T.tolist()))
+    shown = np.array(plain.evaluate(script, xyz.T.tolist()))
     expected = 255 * lab_to_rgb(torch.from_numpy(lab)[:, None])[:, 0].T.numpy()
     assert np.abs(shown - expected).max() <= 2
 
 
-@in_browser
-def test_the_network_sees_photos_at_the_same_size(page):
+@in_chromium
+def test_the_network_sees_photos_at_the_same_size(plain):
     random = np.random.default_rng(0)
     shapes = [[int(side) for side in random.integers(1, 6000, 2)] for _ in range(300)]
     shapes += [[64, side] for side in range(1, 300)]  # with ties: Python rounds them to even
     rules = {"multiple": MULTIPLE, "size": 64, "longest": LONGEST}
     script = """async ([shapes, rules]) => {
-      const { modelShape } = await import(`${document.baseURI}/../color-math.js`);
+      const { modelShape } = await import("/color-math.js");
       return shapes.map(([height, width]) => modelShape(height, width, rules));
     }"""
-    seen = page.evaluate(script, [shapes, rules])
+    seen = plain.evaluate(script, [shapes, rules])
     assert seen == [list(model_shape(*shape, 64)) for shape in shapes]
