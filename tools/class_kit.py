@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 
 from tools import ROOT
 from tools.class_lessons import CARD, Course, exercises, key_terms, notes, pictures, shown
-from tools.class_pages import page
+from tools.class_pages import SMALL_PRINT, page
 from tools.class_quiz import quiz_key, quiz_sheet
 from tools.class_sessions import (
     NEW_PAGE,
@@ -79,7 +79,8 @@ def build(out: Path = KIT) -> None:
         (out / "slides" / f"session_{number}.html").write_text(slides, "utf-8")
     for name, text in texts.items():
         (out / f"{name}.md").write_text(text, "utf-8")
-        (out / f"{name}.html").write_text(page(text), "utf-8")
+        style = SMALL_PRINT if name == "run_sheets" else ""
+        (out / f"{name}.html").write_text(page(text, style), "utf-8")
     print(f"{out}: {len(texts)} texts, {len(course)} lessons; begin with teachers_guide.html")
 
 
@@ -149,10 +150,11 @@ def case_files(course: Course) -> str:
             break
         if cell.cell_type == "markdown":
             parts.append(cell.source)
-        for number, text in enumerate(shown(cell)):
-            is_file = text.startswith("*case:")
-            parts += [NEW_PAGE, text] if is_file and number % 2 == 0 else [text]
-        parts += [NEW_PAGE] if is_file else []
+        texts = list(shown(cell))
+        if texts and texts[0].startswith("*case:"):  # each pair of learners gets a page of two
+            for place in range(len(texts), -1, -2):
+                texts.insert(place, NEW_PAGE)
+        parts += texts
     return relink("\n\n".join(parts)) + "\n"
 
 

@@ -29,8 +29,6 @@ LABEL = re.compile(
     r"|(?<=\*)(?:Before you [^:*]*|Predict first): (\w)"
 )
 LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
-SENTENCE = re.compile(r"\S.*?(?:[.?!][*\")]*(?=\s|$)|$)", re.DOTALL)
-ENOUGH = 30  # words of an answer
 # "JS 散度" and "U 形网络": one or two capitals may belong to the Chinese term
 TERM = re.compile(r"(.+?) ((?:[A-Z]{1,2} )?[\u4e00-\u9fff].*)")
 
@@ -53,7 +51,7 @@ class Item(NamedTuple):
     section: str  # the heading above it
     text: str
     number: int = 0  # of an exercise in its lesson, of a question on its prediction sheet
-    answer: str = ""  # how the text below a question's output begins
+    answer: str = ""  # the first paragraph below a question's output
 
 
 def items(notebook: NotebookNode) -> Iterator[Item]:
@@ -94,25 +92,17 @@ def plain(question: str) -> str:
 
 
 def answer_below(cells: Sequence[NotebookNode]) -> str:
-    """How the text below the next output begins; "" if it does not answer."""
+    """The first paragraph below the next output; "" if it is a heading or a question."""
     code = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
     texts = [cell.source for cell in cells[code:] if cell.cell_type == "markdown"]
     below = paragraphs(without_links(texts[0])) if texts else [""]
-    if HEADING.match(below[0]) or ASKS.search(below[0]):
-        return ""
-    if below[0].endswith(":"):
-        return "\n\n".join(below[:2])
-    answer = ""
-    for sentence in SENTENCE.findall(below[0]):
-        if len(answer.split()) < ENOUGH:
-            answer += f" {sentence}"
-    return answer.strip()
+    return "" if HEADING.match(below[0]) or ASKS.search(below[0]) else below[0]
 
 
 def shown(cell: NotebookNode) -> Iterator[str]:
     """Yield what a cell shows: pictures with their captions, tables, and predicted print-outs."""
     caption = ""
-    for output in cell.outputs:
+    for output in cell.get("outputs", []):
         if output.output_type == "stream" and "predict" not in tags(cell):
             continue
         text = printed(output)

@@ -14,18 +14,29 @@ HEADING = re.compile(r'<h([23]) id="([^"]+)">(.+?)<a class="anchor-link"')
 STYLE = """\
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; }
 h1, h2, h3 { line-height: 1.2; break-after: avoid; }
-h2 { margin-top: 2.5rem; }
+h2 { margin-top: 2.5em; }
 table { border-collapse: collapse; width: 100%; }
-th, td { border: 1px solid #999; padding: 0.3rem 0.5rem; text-align: left; vertical-align: top; }
+th, td { border: 1px solid #999; padding: 0.3em 0.5em; text-align: left; vertical-align: top; }
 pre { white-space: pre-wrap; background: #f4f4f4; padding: 0.5rem; }
 tr, pre, li { break-inside: avoid; }
 a { color: #0b5394; }
 .anchor-link { display: none; }
 .contents { columns: 2; }
 .level3 { margin-left: 1.5rem; }
+hr { margin: 1.8em 0 1em; border: 0; border-top: 1px solid #999; }
 img { max-width: 100%; }
 p:has(+ p > img) { break-after: avoid; }
-@media print { body { margin: 0; max-width: none; font-size: 11pt; } }
+@page { margin: 12mm; }
+@media print { body { margin: 0; max-width: none; font-size: 10pt; } img { max-height: 22cm; } }
+"""
+# a run sheet has one page of paper
+SMALL_PRINT = """\
+@media print {
+  h1 { display: none; }
+  h2 { margin-top: 0; }
+  body { font-size: 9pt; line-height: 1.3; }
+  p, ul { margin: 0.5em 0; }
+}
 """
 
 
@@ -48,11 +59,12 @@ def document(title: str, style: str, body: str) -> str:
 """
 
 
-def page(text: str) -> str:
+def page(text: str, extra_style: str = "") -> str:
     """Make a web page of Markdown, which needs no other file and no network."""
     title = html.escape(text.partition("\n")[0].removeprefix("# "))
     body = with_contents(rendered(text))
-    return document(title, f"{HtmlFormatter().get_style_defs('.highlight')}\n{STYLE}", body)
+    code_style = HtmlFormatter().get_style_defs(".highlight")
+    return document(title, f"{code_style}\n{STYLE}{extra_style}", body)
 
 
 def rendered(text: str) -> str:

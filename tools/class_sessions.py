@@ -44,10 +44,14 @@ def taught(plan: dict, session: dict, course: Course) -> Iterator[tuple[dict, li
 
 def on_sheet(plan: dict, question: Item) -> str:
     """A question as the prediction sheet words it; "" if it isn't printed."""
-    for beginning, words in plan["on_sheet"].items():
-        if question.text.startswith(beginning):
-            return words
-    return question.text
+    words = by_beginning(plan["on_sheet"], question)
+    return question.text if words is None else words
+
+
+def by_beginning(table: dict[str, str], question: Item) -> str | None:
+    """What a table of the plan has for a question, whose first words it names."""
+    found = [text for words, text in table.items() if question.text.startswith(words)]
+    return found[0] if found else None
 
 
 def lessons_of(session: dict) -> list[str]:
@@ -137,12 +141,12 @@ def run_sheets(plan: dict, course: Course) -> str:
 
 def run_sheet(plan: dict, session: dict, course: Course) -> str:
     """One session: goal, preparation, steps with what to expect, homework, and how to fit it in."""
-    lessons = ", ".join(lessons_of(session))
+    lessons = " and ".join(lessons_of(session))
     rows = ["| minutes | what | expect |", "|---|---|---|"]
     taken_up = taught(plan, session, course)
     for (when, step), (_, found) in zip(minutes(session), taken_up, strict=True):
         numbers = [str(each.number) for each in found if each.kind == "question" and each.number]
-        where = f"**{step['lesson']} · {step['sections'][0]}.** " if step.get("sections") else ""
+        where = f"**{step['lesson']} · {step['sections'][0]}** · " if step.get("sections") else ""
         how = step["how"] + ("; **laptops**" if step.get("laptops") else "")
         sheet = f" Predictions: {', '.join(numbers)}." if numbers else ""
         what = f"{where}{step['what']}{sheet} *({how})*"
@@ -176,12 +180,16 @@ def predictions(plan: dict, course: Course) -> str:
 
 def predictions_key(plan: dict, course: Course) -> str:
     """Make the key to the prediction sheets: how each lesson's text answers its questions."""
-    parts = ["# Predictions · key", "For teachers: what the lesson says below the result."]
+    parts = [
+        "# Predictions · key",
+        "For teachers: what the lesson says below the result, or what to look for there.",
+    ]
     for _, session, heading in numbered(plan):
         parts.append(f"## {heading}")
         for item in asked(plan, session, course):
-            answer = item.answer or "See the run sheet."
-            parts.append(f"**{item.number}.** {on_sheet(plan, item)}\n\n> {answer}")
+            answer = by_beginning(plan["key"], item) or item.answer
+            quoted = "\n".join(f"> {line}" for line in answer.splitlines())
+            parts.append(f"**{item.number}.** {on_sheet(plan, item)}\n\n{quoted}")
     return "\n\n".join(parts) + "\n"
 
 

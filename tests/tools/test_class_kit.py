@@ -170,8 +170,8 @@ def test_minutes_run_through_and_homework_is_added_up():
         "step": [{"minutes": 10, "laptops": True} | step, {"minutes": 35, "vote": "Two."} | step],
         "home": [{"lesson": "00", "exercises": [1, 2], "read": ["Two", "Three"], "also": "Rest."}],
     }
-    made = run_sheet({"session": [session], "on_sheet": {}}, session, small_course())
-    assert "| 0–10 | **00 · One.** they add *(pairs; **laptops**)* |  |\n| 10–45 |" in made
+    made = run_sheet({"session": [session], "on_sheet": {}, "key": {}}, session, small_course())
+    assert "| 0–10 | **00 · One** · they add *(pairs; **laptops**)* |  |\n| 10–45 |" in made
     assert "they add *(pairs)* | Two. |" in made
     assert "- run all of 00, then" in made and "- print the quiz\n- be calm" in made
     assert "**At home** (23 min)" in made, "half of the text, 6 minutes, and both exercises"
@@ -554,19 +554,23 @@ def small_plan():
         "question": "Why?",
         "step": [
             step | {"sections": ["One"]},
-            step | {"sections": [], "exercise": 1},
+            step | {"sections": ["Two"], "exercise": 1},
             {"minutes": 5, "how": "class", "what": "the end"},
         ],
         "home": [{"lesson": "00", "exercises": [1], "read": ["Two"]}],
     }
-    return {"session": [session], "on_sheet": {"*How many": ""}}
+    return {
+        "session": [session],
+        "on_sheet": {"*How many": ""},
+        "key": {"And now": "Blue.\nStill."},
+    }
 
 
 def test_a_question_is_on_its_own_slide_right_before_its_figure():
     course = [(Lesson("00_a", "00", "A", "?", "？", 12, 17, "?"), small_lesson())]
     slides = deck(small_plan(), 1, course).split("<section>")[1:]
     wanted = ["T &amp; U", "Which color", 'alt="a dot"', "How many", "<pre>", "<td>2</td>"]
-    wanted += ["Add <em>one</em>", "To close", "At home"]
+    wanted += ["Add <em>one</em>", "And now?", 'alt="a dot"', "To close", "At home"]
     assert len(slides) == len(wanted)
     for slide, part in zip(slides, wanted):
         assert part in slide
@@ -578,6 +582,7 @@ def test_a_prediction_sheet_leaves_out_what_the_plan_says_and_its_key_has_the_an
     sheet, key = predictions(small_plan(), course), predictions_key(small_plan(), course)
     assert "**1.** A box. Which color?\n\n____" in sheet and "How many" not in sheet + key
     assert "**1.** A box. Which color?\n\n> Red. It is red." in key
+    assert "**2.** And now?\n\n> Blue.\n> Still." in key
 
 
 def test_nothing_is_shown_twice_in_a_session(course):
@@ -589,15 +594,15 @@ def test_nothing_is_shown_twice_in_a_session(course):
 def test_the_plan_words_only_questions_that_there_are(course):
     sessions = [taught(PLAN, session, course) for session in SESSIONS]
     found = [item.text for steps in sessions for _, of_step in steps for item in of_step]
-    for beginning in PLAN["on_sheet"]:
+    for beginning in [*PLAN["on_sheet"], *PLAN["key"]]:
         assert len([each for each in found if each.startswith(beginning)]) == 1, beginning
 
 
 def test_a_sheet_has_questions_for_its_session_and_the_key_answers_them(course):
     counts = [len(asked(PLAN, session, course)) for session in SESSIONS]
     assert min(counts) >= 5 and max(counts) <= 11
-    unanswered = predictions_key(PLAN, course).count("See the run sheet.")
-    assert unanswered <= 2, "the step's vote must say what to expect"
+    key = predictions_key(PLAN, course)
+    assert len(re.findall(r"^> .+\n(?!>)", key, re.MULTILINE)) == sum(counts) == key.count(".** ")
 
 
 def test_every_step_with_a_vote_says_what_to_expect(kit):
