@@ -14,49 +14,54 @@ import tomllib
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from nbformat import NotebookNode
 
 from tools import ROOT, web_page
-from tools.class_pages import page
+from tools.class_lessons import CARD, Course, exercises, key_terms, notes, pictures, shown
+from tools.class_pages import SMALL_PRINT, page
 from tools.class_quiz import quiz_key, quiz_sheet
-from tools.class_slides import deck, pictures, prediction_sheets, run_sheets
-from tools.notebooks import Lesson, described, read, tags, without_solutions, write
+from tools.class_sessions import (
+    NEW_PAGE,
+    at_a_glance,
+    predictions,
+    predictions_key,
+    run_sheets,
+    where_used,
+)
+from tools.class_slides import deck
+from tools.notebooks import (
+    REPOSITORY,
+    UNPUBLISHED,
+    Lesson,
+    described,
+    read,
+    without_solutions,
+    write,
+)
 
 KIT = ROOT / "build" / "class"
 TEXTS = Path(__file__).with_name("class_texts")
-CARD = re.compile(
-    r"^### Exercise (?P<number>\d+) · (?P<dots>[●○]+) · (?P<minutes>\d+) min · "
-    r"(?P<title>[^\n]+)(?P<text>.*)",
-    re.MULTILINE | re.DOTALL,
-)
-# "JS 散度" and "U 形网络": one or two capitals may belong to the Chinese term
-TERM = re.compile(r"(.+?) ((?:[A-Z]{1,2} )?[\u4e00-\u9fff].*)")
 CASE_FILES = "## Eight case files"  # heading of the section of lesson 07 that the kit prints
-Course = list[tuple[Lesson, NotebookNode]]
-
-
-class Exercise(NamedTuple):
-    """An exercise of a lesson, with its solution."""
-
-    number: int
-    dots: str
-    minutes: int
-    title: str
-    text: str
-    solution: str
+LAST_IN_CLASS = "09"  # later lessons are for classes that go on
+COLAB = (
+    "learners need an account, and internet access in every session. They upload a notebook from "
+    "the kit's `notebooks/` (*File ▸ Upload notebook*); its first cell fetches the course from "
+    "GitHub."
+)
+NO_COLAB = "not with this copy of the course, because it isn't on GitHub."
 
 
 def build(out: Path = KIT) -> None:
     """Write the kit, each text as Markdown and as a page to print, and the learners' copies."""
     course = [(lesson, read(lesson.name)) for lesson in described()]
-    quiz, sessions = load("quiz")["question"], load("plan")["session"]
+    quiz, plan = load("quiz")["question"], load("plan")
     texts = {
-        "teachers_guide": guide(course),
-        "run_sheets": run_sheets(sessions),
-        "predictions": prediction_sheets(sessions, course),
-        "answers": answers(course),
+        "teachers_guide": guide(plan, course),
+        "run_sheets": run_sheets(plan, course),
+        "predictions": predictions(plan, course),
+        "predictions_key": predictions_key(plan, course),
+        "answers": answers(plan, course),
         "case_files": case_files(course),
         "quiz_key": quiz_key(quiz),
         "quiz_before": quiz_sheet(quiz, "before"),
@@ -65,20 +70,19 @@ def build(out: Path = KIT) -> None:
         "sample_project": (TEXTS / "sample_project.md").read_text("utf-8"),
         "glossary": glossary(course),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    for folder in ("notebooks", "figures", "slides"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     for lesson, notebook in course:
         write(without_solutions(notebook), out / "notebooks" / f"{lesson.name}.ipynb")
-    for folder in ("figures", "slides"):
-        (out / folder).mkdir(exist_ok=True)
-    for lesson, notebook in course:
-        for number, (picture, _) in enumerate(pictures(notebook.cells), start=1):
+        for number, picture in enumerate(pictures(notebook), start=1):
             (out / "figures" / f"{lesson.number}-{number:02}.png").write_bytes(picture)
-    for number, session in enumerate(sessions, start=1):
-        made = deck(f"Session {number} · {session['title']}", session, course)
-        (out / "slides" / f"session_{number}.html").write_text(made, "utf-8")
+    for number in range(1, len(plan["session"]) + 1):
+        slides = deck(plan, number, course)
+        (out / "slides" / f"session_{number}.html").write_text(slides, "utf-8")
     for name, text in texts.items():
         (out / f"{name}.md").write_text(text, "utf-8")
-        (out / f"{name}.html").write_text(page(text), "utf-8")
+        style = SMALL_PRINT if name == "run_sheets" else ""
+        (out / f"{name}.html").write_text(page(text, style), "utf-8")
     print(add_color_page(out))
     print(f"{out}: {len(texts)} texts, {len(course)} lessons; begin with teachers_guide.html")
 
@@ -95,7 +99,7 @@ def add_color_page(out: Path) -> str:
 
 
 def load(name: str) -> dict:
-    """Read a text that is kept as data: "plan", "quiz", "on_paper" or "meanings"."""
+    """Read a text that is kept as data: "plan", "quiz", "on_paper", "terms" or "meanings"."""
     return tomllib.loads((TEXTS / f"{name}.toml").read_text("utf-8"))
 
 
@@ -104,168 +108,47 @@ def relink(text: str) -> str:
     return re.sub(r"\]\((\d\d_\w+\.ipynb)\)", r"](notebooks/\1)", text)
 
 
-# --- read off the notebooks ---
-
-
-def exercises(notebook: NotebookNode) -> list[Exercise]:
-    """A lesson's exercises: each card, and the solution two cells below it."""
-    found = []
-    for card, _, solution in zip(notebook.cells, notebook.cells[1:], notebook.cells[2:]):
-        shape = CARD.search(card.source) if card.cell_type == "markdown" else None
-        if shape and "solution" in tags(solution):
-            number, minutes = int(shape["number"]), int(shape["minutes"])
-            text = shape["text"].strip()
-            found.append(
-                Exercise(number, shape["dots"], minutes, shape["title"], text, solution.source)
-            )
-    return found
-
-
-def lengths(notebook: NotebookNode) -> dict[str, int]:
-    """Characters of text under each heading, exercises left out, and "" for all of them."""
-    texts = [cell.source for cell in notebook.cells[:-1] if cell.cell_type == "markdown"]
-    parts = re.split(r"^(##|###) (.+)$", "\n".join(texts), flags=re.MULTILINE)[1:]
-    found, section = defaultdict(int), ""
-    for level, heading, text in zip(parts[::3], parts[1::3], parts[2::3]):
-        if level == "##":
-            section = heading
-        if not heading.startswith("Exercise "):
-            for counted in {heading, section, ""}:
-                found[counted] += len(text)
-    return found
-
-
-def objectives(notebook: NotebookNode) -> str:
-    """What a learner will be able to do after the lesson, as a list."""
-    first = notebook.cells[0].source
-    return first.partition("**You will be able to**")[2].partition("**You need**")[0].strip()
-
-
-def notes(notebook: NotebookNode) -> str:
-    """The text of the teacher's cell, unfolded."""
-    return notebook.cells[-1].source.partition("</summary>")[2].partition("</details>")[0].strip()
-
-
-def key_terms(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """A lesson's key terms, English and Chinese."""
-    terms = notebook.cells[0].source.partition("**Key terms**")[2].split("·")
-    return [shape.groups() for term in terms if (shape := TERM.fullmatch(term.strip()))]
-
-
-# --- the texts ---
-
-
-def guide(course: Course) -> str:
-    """The teacher's guide: the page in class_texts, with table, plan and notes filled in."""
+def guide(plan: dict, course: Course) -> str:
+    """The teacher's guide: the page in class_texts, with table, Colab and notes filled in."""
     text = (TEXTS / "guide.md").read_text("utf-8")
+    in_class = [each for each in course if each[0].number <= LAST_IN_CLASS]
     parts = {
-        "table": table(course),
-        "plan": "\n\n".join(
-            session_page(number, session, course)
-            for number, session in enumerate(load("plan")["session"], start=1)
-        ),
-        "lessons": "\n\n".join(lesson_notes(lesson, notebook) for lesson, notebook in course),
+        "table": at_a_glance(plan, course),
+        "colab": NO_COLAB if REPOSITORY == UNPUBLISHED else COLAB,
+        "lessons": "\n\n".join(lesson_notes(*each) for each in in_class),
+        "more lessons": "\n\n".join(lesson_notes(*each) for each in course[len(in_class) :]),
     }
     for name, part in parts.items():
         text = text.replace(f"<!-- {name} -->", part)
     return relink(text)
 
 
-def table(course: Course) -> str:
-    """The lessons with their questions and minutes."""
-    heads = "| lesson | the question it answers | reading | exercises | runs in |"
-    lines = [heads, "|---|---|---|---|---|"]
-    for lesson, _ in course:
-        minutes = f"{lesson.reading} min | {lesson.exercises} min | {lesson.run_time}"
-        link = f"[{lesson.number} · {lesson.title}](notebooks/{lesson.name}.ipynb)"
-        lines.append(f"| {link} | {lesson.question} | {minutes} |")
-    return "\n".join(lines)
-
-
-def session_page(number: int, session: dict, course: Course) -> str:
-    """One session: goal, preparation, 45 minutes, homework, and how to fit it in."""
-    lessons = {lesson.number: (lesson, notebook) for lesson, notebook in course}
-    rows, begin, laptops = ["| minutes | lesson | how | what |", "|---|---|---|---|"], 0, []
-    for step in session["step"]:
-        end, where, what = begin + step["minutes"], "", step["what"]
-        if "lesson" in step:
-            where = f"{step['lesson']} · {step['section']}"
-            if step["lesson"] not in lessons:
-                what = "This lesson is not in your copy of the course: use the time for questions."
-        if step.get("laptops"):
-            laptops.append(f"minutes {begin}–{end}, lesson {step['lesson']}")
-        rows.append(f"| {begin}–{end} | {where} | {step['how']} | {what} |")
-        begin = end
-    home = [
-        homework(part, *lessons[part["lesson"]])
-        for part in session["home"]
-        if part["lesson"] in lessons
-    ]
-    return "\n\n".join(
-        [
-            f"### Session {number} · {session['title']}",
-            f"**At its end** learners can {session['goal']}.",
-            f"**Laptops:** {'one per pair: ' + '; '.join(laptops) if laptops else 'none'}.",
-            "**Prepare**\n\n" + "\n".join(f"- {line}" for line in session["prepare"]),
-            "\n".join(rows),
-            f"**To close:** {session['question']} *A good answer:* {session['answer']}",
-            f"**At home** ({sum(minutes for minutes, _ in home)} min)\n\n"
-            + "\n".join(line for _, line in home),
-            f"**Short of time?** {session['short']} **Quick class?** {session['quick']}",
-        ]
-    )
-
-
-def homework(part: dict, lesson: Lesson, notebook: NotebookNode) -> tuple[int, str]:
-    """Minutes and text of the homework in one lesson.
-
-    The exercises' minutes are those on their cards; the lesson's minutes of reading are shared out
-    by the length of the text.
-    """
-    chosen = [each for each in exercises(notebook) if each.number in part["exercises"]]
-    named = ", ".join(f"{each.number} ({each.title})" for each in chosen)
-    word = "exercise" if len(chosen) == 1 else "exercises"
-    practice = sum(each.minutes for each in chosen)
-    share = sum(lengths(notebook)[heading] for heading in part["read"]) / lengths(notebook)[""]
-    reading = round(share * lesson.reading)
-    sections = ", ".join(f"*{heading}*" for heading in part["read"])
-    line = (
-        f"- Lesson {lesson.number}: read {sections} ({reading} min); {word} {named}, {practice} min"
-    )
-    return reading + practice, f"{line}. {part.get('also', '')}".rstrip()
-
-
 def lesson_notes(lesson: Lesson, notebook: NotebookNode) -> str:
-    """One lesson in the guide: question, goals, exercises, and the teacher's cell."""
-    cards = " · ".join(
-        f"{each.number} {each.title} ({each.dots} {each.minutes} min)"
-        for each in exercises(notebook)
-    )
-    return "\n\n".join(
-        [
-            f"### {lesson.number} · {lesson.title}",
-            f"*{lesson.question}* {lesson.reading} min reading, {lesson.exercises} min exercises, "
-            f"runs in {lesson.run_time}.",
-            "**Learners will be able to**",
-            objectives(notebook),
-            f"**Exercises.** {cards}",
-            notes(notebook),
-        ]
+    """One lesson in the guide: its question, its minutes, and the teacher's cell."""
+    return (
+        f"### {lesson.number} · {lesson.title}\n\n"
+        f"[{lesson.question}](notebooks/{lesson.name}.ipynb) {lesson.reading} min reading, "
+        f"{lesson.exercises} min exercises, runs in {lesson.run_time}.\n\n{notes(notebook)}"
     )
 
 
-def answers(course: Course) -> str:
+def answers(plan: dict, course: Course) -> str:
     """The answer booklet: every exercise card with its solution, and what comes out on paper."""
-    on_paper = load("on_paper")
-    parts = ["# Answers", "Every exercise of the course with its solution. There is often another."]
+    by_hand, used = load("on_paper"), where_used(plan)
+    parts = [
+        "# Answers",
+        "Every exercise of the course with a solution. ★ marks the exercises of the six sessions.",
+    ]
     for lesson, notebook in course:
         parts.append(f"## {lesson.number} · {lesson.title}")
         for each in exercises(notebook):
             title = f"### Exercise {each.number} · {each.dots} · {each.minutes} min · {each.title}"
+            place = used.get((lesson.number, each.number))
             code = re.sub(r"^(# @title.*|checks\.\w+\(.*\))$", "", each.solution, flags=re.M)
-            parts += [title, each.text, f"```python\n{code.strip()}\n```"]
-            if by_hand := on_paper.get(f"{lesson.number}.{each.number}"):
-                parts.append(f"*On paper:* {by_hand}")
+            parts += [title, *([f"★ *{place}*"] if place else []), each.text]
+            parts.append(f"```python\n{code.strip()}\n```")
+            if result := by_hand.get(f"{lesson.number}.{each.number}"):
+                parts.append(f"*On paper:* {result}")
     return relink("\n\n".join(parts)) + "\n"
 
 
@@ -275,24 +158,18 @@ def case_files(course: Course) -> str:
     starts = [i for i, each in enumerate(cells) if each.source.startswith(CASE_FILES)]
     if not starts:
         raise ValueError(f"lesson 07 has no section {CASE_FILES!r}, which the kit prints")
-    begin = starts[0]
-    parts = ["# Case files", "From lesson 07, to print."]
-    for cell in cells[begin:]:
+    parts = ["# Case files", "From lesson 07, to print in color."]
+    for cell in cells[starts[0] :]:
         if CARD.search(cell.source):
             break
         if cell.cell_type == "markdown":
             parts.append(cell.source)
-        parts += [printed(output) for output in cell.get("outputs", [])]
+        texts = list(shown(cell))
+        if texts and texts[0].startswith("*case:"):  # each pair of learners gets a page of two
+            for place in range(len(texts), -1, -2):
+                texts.insert(place, NEW_PAGE)
+        parts += texts
     return relink("\n\n".join(parts)) + "\n"
-
-
-def printed(output: NotebookNode) -> str:
-    """An output as Markdown: a picture with its text, or what a notebook shows."""
-    data = output.get("data", {})
-    for kind in (kind for kind in data if kind.startswith("image/")):
-        alt = output.metadata[kind]["alt"]
-        return f"![{alt}](data:{kind};base64,{''.join(data[kind].split())})"
-    return data.get("text/markdown") or data.get("text/html", "")
 
 
 def glossary(course: Course) -> str:

@@ -11,7 +11,38 @@ FORMULA = re.compile(  # not in code
     r"```.*?```|`[^`\n]+`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL
 )
 HEADING = re.compile(r'<h([23]) id="([^"]+)">(.+?)<a class="anchor-link"')
-PAGE = """\
+STYLE = """\
+body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; }
+h1, h2, h3 { line-height: 1.2; break-after: avoid; }
+h2 { margin-top: 2.5em; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border: 1px solid #999; padding: 0.3em 0.5em; text-align: left; vertical-align: top; }
+pre { white-space: pre-wrap; background: #f4f4f4; padding: 0.5rem; }
+tr, pre, li { break-inside: avoid; }
+a { color: #0b5394; }
+.anchor-link { display: none; }
+.contents { columns: 2; }
+.level3 { margin-left: 1.5rem; }
+hr { margin: 1.8em 0 1em; border: 0; border-top: 1px solid #999; }
+img { max-width: 100%; }
+p:has(+ p > img) { break-after: avoid; }
+@page { margin: 12mm; }
+@media print { body { margin: 0; max-width: none; font-size: 10pt; } img { max-height: 22cm; } }
+"""
+# a run sheet has one page of paper
+SMALL_PRINT = """\
+@media print {
+  h1 { display: none; }
+  h2 { margin-top: 0; }
+  body { font-size: 9pt; line-height: 1.3; }
+  p, ul { margin: 0.5em 0; }
+}
+"""
+
+
+def document(title: str, style: str, body: str) -> str:
+    """A web page of its parts."""
+    return f"""\
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -19,22 +50,7 @@ PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-{code_style}
-body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; }}
-h1, h2, h3 {{ line-height: 1.2; break-after: avoid; }}
-h2 {{ margin-top: 2.5rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ border: 1px solid #999; padding: 0.3rem 0.5rem; text-align: left; vertical-align: top; }}
-pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 0.5rem; }}
-tr, pre, li {{ break-inside: avoid; }}
-a {{ color: #0b5394; }}
-.anchor-link {{ display: none; }}
-.contents {{ columns: 2; }}
-.level3 {{ margin-left: 1.5rem; }}
-img {{ max-width: 100%; }}
-p:has(+ p > img) {{ break-after: avoid; }}
-@media print {{ body {{ margin: 0; max-width: none; font-size: 11pt; }} }}
-</style>
+{style}</style>
 </head>
 <body>
 {body}
@@ -43,16 +59,21 @@ p:has(+ p > img) {{ break-after: avoid; }}
 """
 
 
-def page(text: str) -> str:
+def page(text: str, extra_style: str = "") -> str:
     """Make a web page of Markdown, which needs no other file and no network."""
     title = html.escape(text.partition("\n")[0].removeprefix("# "))
-    style = HtmlFormatter().get_style_defs(".highlight")
-    body = with_contents(markdown2html(FORMULA.sub(mathml, text)))
-    return PAGE.format(title=title, code_style=style, body=body)
+    body = with_contents(rendered(text))
+    code_style = HtmlFormatter().get_style_defs(".highlight")
+    return document(title, f"{code_style}\n{STYLE}{extra_style}", body)
+
+
+def rendered(text: str) -> str:
+    """Markdown as HTML, formulas as MathML."""
+    return markdown2html(FORMULA.sub(mathml, text))
 
 
 def with_contents(body: str) -> str:
-    """Put links to a long page's headings under its title; exercises are left out."""
+    """Put links to a long page's headings above the first; exercises are left out."""
     headings = [found for found in HEADING.findall(body) if not found[2].startswith("Exercise ")]
     if len(headings) < 8:
         return body
@@ -60,7 +81,7 @@ def with_contents(body: str) -> str:
         f'<div class="level{level}"><a href="#{where}">{heading}</a></div>'
         for level, where, heading in headings
     )
-    return body.replace("</h1>", f'</h1><nav class="contents">\n{lines}\n</nav>', 1)
+    return body.replace("<h2", f'<nav class="contents">\n{lines}\n</nav>\n<h2', 1)
 
 
 def mathml(found: re.Match) -> str:

@@ -12,27 +12,37 @@ from PIL import Image
 from torch import nn
 
 from colorlib.discriminator import PatchDiscriminator, receptive_field
-from tools import ROOT, notebooks, web_page
-from tools.class_kit import (
+from tools import ROOT, class_kit, notebooks, web_page
+from tools.class_kit import add_color_page, answers, build, case_files, glossary, guide, load
+from tools.class_lessons import (
     Exercise,
-    add_color_page,
-    build,
-    case_files,
+    Item,
     exercises,
-    glossary,
+    items,
     key_terms,
     lengths,
-    load,
     notes,
-    session_page,
+    pictures,
+    plain,
 )
 from tools.class_pages import page
 from tools.class_quiz import options, quiz_key, quiz_sheet
-from tools.class_slides import as_png, deck, pictures, prediction_sheets, questions, section
+from tools.class_sessions import (
+    asked,
+    at_a_glance,
+    homework,
+    lessons_of,
+    numbered,
+    predictions,
+    predictions_key,
+    run_sheet,
+    taught,
+)
+from tools.class_slides import deck
 from tools.notebooks import Lesson, described, read, tags
 
-UNWRITTEN = {"08"}  # planned, and not among the notebooks yet
-PLAN = load("plan")["session"]
+PLAN = load("plan")
+SESSIONS = PLAN["session"]
 QUIZ = load("quiz")["question"]
 
 
@@ -65,28 +75,43 @@ def text(kit, name):
 
 
 def test_six_sessions_of_45_minutes():
-    assert [sum(step["minutes"] for step in session["step"]) for session in PLAN] == [45] * 6
+    assert [sum(step["minutes"] for step in session["step"]) for session in SESSIONS] == [45] * 6
 
 
 def test_every_lessons_notes_fill_45_minutes(course):
+    label = r"^\*\*If the lesson has 45 minutes to itself:\*\* (.+)$"
     for lesson, notebook in course:
-        plan = re.match(r"\*\*45 minutes[.:]\*\* (.+?)\n\n", notes(notebook), flags=re.DOTALL)[1]
-        steps = [re.match(r"(\d+)\s\S", step) for step in re.split(r" ·\s", plan)]
-        assert all(steps), f"{lesson.name}: a step does not begin with its minutes"
-        assert sum(int(step[1]) for step in steps) == 45, lesson.name
+        steps = re.split(r" · ", re.search(label, notes(notebook), flags=re.MULTILINE)[1])
+        begins = [re.match(r"(\d+) \S", step) for step in steps]
+        assert all(begins), f"{lesson.name}: a step does not begin with its minutes"
+        assert sum(int(begin[1]) for begin in begins) == 45, lesson.name
 
 
-def test_laptops_are_named_where_pairs_work_on_them(course):
-    pages = [session_page(number, session, course) for number, session in enumerate(PLAN, 1)]
-    told = [re.search(r"\*\*Laptops:\*\* (.+)\.", made)[1] for made in pages]
-    assert told[0] == "one per pair: minutes 23–37, lesson 00"
-    assert told[2] == "one per pair: minutes 5–13, lesson 02; minutes 35–41, lesson 02"
-    assert [number for number, line in enumerate(told, 1) if line != "none"] == [1, 3, 5]
+def test_the_sessions_at_a_glance_are_the_first_thing_in_the_guide(kit, course):
+    table = at_a_glance(PLAN, course)
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
+    assert [row[1] for row in rows[:6]] == ["00", "01, 03", "02", "04, 05", "06, 07", "08, 09"]
+    assert [row[2] for row in rows[:6]] == ["23–37", "–", "5–15, 35–41", "–", "–", "–"]
+    for session, row in zip(SESSIONS, rows):
+        own = [lesson for lesson, _ in course if lesson.number in lessons_of(session)]
+        assert row[5] == f"{sum(each.reading + each.exercises for each in own)} min"
+        assert row[4] == f"{homework(session, course)[0]} min" and row[3] == session["print"]
+    made = text(kit, "teachers_guide")
+    assert table in made.partition("\n## ")[0]
+    page = (kit / "teachers_guide.html").read_text("utf-8")
+    assert page.index("Color where there is none") < page.index('<nav class="contents">')
+
+
+def test_what_is_printed_is_in_the_kit(kit):
+    for session in SESSIONS:
+        assert all(
+            (kit / f"{name}.md").exists() for name in re.findall(r"\w+_\w+", session["print"])
+        )
 
 
 def test_answers_are_not_read_before_their_exercise():
     read_at_home = [
-        heading for session in PLAN for part in session["home"] for heading in part["read"]
+        heading for session in SESSIONS for part in session["home"] for heading in part["read"]
     ]
     assert len(read_at_home) > 10 and not [
         each for each in read_at_home if "answer" in each.lower()
@@ -95,22 +120,19 @@ def test_answers_are_not_read_before_their_exercise():
 
 def test_the_plan_names_only_what_the_lessons_have(course):
     lessons = {lesson.number: notebook for lesson, notebook in course}
-    for session in PLAN:
+    for session in SESSIONS:
         for part in [*session["step"], *session["home"]]:
-            number = part.get("lesson")
-            if number is None:
+            if "lesson" not in part:
                 continue
-            assert number in lessons or number in UNWRITTEN, f"there is no lesson {number}"
-            if number in lessons:
-                sections = {*part.get("read", []), *filter(None, [part.get("section")])}
-                gone = sections - headings(lessons[number])
-                assert not gone, (
-                    f"plan.toml names {gone} of lesson {number}, which has only "
-                    f"{sorted(headings(lessons[number]))}: change the plan"
-                )
-                numbers = {each.number for each in exercises(lessons[number])}
-                gone = set(part.get("exercises", [])) - numbers
-                assert not gone, f"plan.toml names exercises {gone} of lesson {number}: {numbers}"
+            notebook = lessons[part["lesson"]]
+            gone = {*part.get("read", []), *part.get("sections", [])} - headings(notebook)
+            assert not gone, (
+                f"plan.toml names {gone} of lesson {part['lesson']}, which has only "
+                f"{sorted(headings(notebook))}: change the plan"
+            )
+            wanted = {*part.get("exercises", []), part.get("exercise")} - {None}
+            numbers = {each.number for each in exercises(notebook)}
+            assert wanted <= numbers, f"plan.toml names exercises {wanted}: there are {numbers}"
 
 
 def headings(notebook):
@@ -119,18 +141,15 @@ def headings(notebook):
 
 
 def test_every_lesson_has_its_place_in_the_plan():
-    planned = {step["lesson"] for session in PLAN for step in session["step"] if "lesson" in step}
+    planned = {number for session in SESSIONS for number in lessons_of(session)}
     assert planned == {f"{number:02}" for number in range(10)}
 
 
-def test_a_lesson_that_is_not_there_leaves_its_minutes(course):
-    last = PLAN[-1]
-    page = session_page(6, last, [(lesson, n) for lesson, n in course if lesson.number < "09"])
-    steps = [step for step in last["step"] if step.get("lesson") == "09"]
-    assert page.count("not in your copy of the course") >= len(steps) > 0
-    assert not any(step["what"] in page for step in steps)
-    assert "- Lesson 09" not in page
-    assert "- Lesson 09" in session_page(6, last, course)
+def test_an_exercise_is_done_in_class_or_at_home_of_one_session():
+    for session in SESSIONS:
+        in_class = [(s["lesson"], s["exercise"]) for s in session["step"] if "exercise" in s]
+        at_home = [(part["lesson"], each) for part in session["home"] for each in part["exercises"]]
+        assert len({*in_class, *at_home}) == len(in_class + at_home)
 
 
 def small_course():
@@ -152,15 +171,18 @@ def test_text_is_measured_by_headings():
 
 
 def test_minutes_run_through_and_homework_is_added_up():
-    step = {"lesson": "00", "section": "One", "how": "pairs", "what": "they add"}
+    step = {"lesson": "00", "sections": ["One"], "how": "pairs", "what": "they add"}
     words = dict.fromkeys(("title", "goal", "question", "answer", "short", "quick"), "-")
     session = words | {
-        "prepare": ["print"],
-        "step": [{"minutes": 10} | step, {"minutes": 35} | step],
+        "print": "the quiz",
+        "prepare": ["be calm"],
+        "step": [{"minutes": 10, "laptops": True} | step, {"minutes": 35, "vote": "Two."} | step],
         "home": [{"lesson": "00", "exercises": [1, 2], "read": ["Two", "Three"], "also": "Rest."}],
     }
-    made = session_page(1, session, small_course())
-    assert "| 0–10 | 00 · One | pairs | they add |\n| 10–45 | 00 · One" in made
+    made = run_sheet({"session": [session], "on_sheet": {}, "key": {}}, session, small_course())
+    assert "| 0–10 | **00 · One** · they add *(pairs; **laptops**)* |  |\n| 10–45 |" in made
+    assert "they add *(pairs)* | Two. |" in made
+    assert "- run all of 00, then" in made and "- print the quiz\n- be calm" in made
     assert "**At home** (23 min)" in made, "half of the text, 6 minutes, and both exercises"
     assert "read *Two*, *Three* (6 min); exercises 1 (Add), 2 (Add), 17 min. Rest.\n" in made
 
@@ -173,10 +195,31 @@ def test_the_guide_has_every_lesson_with_its_minutes_and_its_teachers_notes(kit,
     assert "<!--" not in guide, "a part was not filled in"
     for lesson, notebook in course:
         assert guide.count(f"### {lesson.number} · {lesson.title}\n") == 1
-        assert f"| {lesson.reading} min | {lesson.exercises} min | {lesson.run_time} |" in guide
+        minutes = f"{lesson.reading} min reading, {lesson.exercises} min exercises"
+        assert f"{minutes}, runs in {lesson.run_time}." in guide
         last = notebook.cells[-1].source.splitlines()
         told = [line for line in last if not line.startswith("<") and "](" not in line]
         assert len(told) > 5 and all(line in guide for line in told)
+    behind = guide.partition("## If you go on")[2]
+    assert re.findall(r"^### (\d\d)", behind, flags=re.MULTILINE) == ["10", "11"]
+
+
+def test_every_teachers_question_has_an_answer_and_misunderstandings_one_heading(course):
+    for lesson, notebook in course:
+        parts = dict(
+            re.findall(r"^\*\*([^*:]+)\*\*\n\n((?:- .+\n)+)", notes(notebook), re.MULTILINE)
+        )
+        assert set(parts) == {"Questions to ask", "Common misunderstandings"}, lesson.name
+        for question in parts["Questions to ask"].splitlines():
+            assert re.search(r"\*.+\*$", question), f"{lesson.name}: no answer: {question}"
+
+
+def test_colab_is_offered_only_where_the_course_is_on_github(course, monkeypatch):
+    monkeypatch.setattr(class_kit, "REPOSITORY", class_kit.UNPUBLISHED)
+    assert "not with this copy of the course" in guide(PLAN, course)
+    monkeypatch.setattr(class_kit, "REPOSITORY", "somebody/colorlib")
+    assert "not with this copy" not in guide(PLAN, course)
+    assert "Upload notebook" in guide(PLAN, course)
 
 
 def test_the_answers_have_every_exercise_once(kit, course):
@@ -187,6 +230,17 @@ def test_the_answers_have_every_exercise_once(kit, course):
     for card in cards:
         assert re.search("^### Exercise .*$", card, flags=re.MULTILINE)[0] in answers
     assert "checks." not in answers and "@title" not in answers
+
+
+def test_the_answers_say_where_the_plan_uses_an_exercise(course):
+    made = answers(PLAN, course)
+    titles = [f"Exercise {n} · " for n in range(1, 6)]
+    marked = re.findall(r"^### (.{13}).+\n\n★ \*(.+)\*$", made, flags=re.MULTILINE)
+    assert all(title in titles for title, _ in marked)
+    chosen = [(p["lesson"], n) for s in SESSIONS for p in s["home"] for n in p["exercises"]]
+    chosen += [(p["lesson"], p["exercise"]) for s in SESSIONS for p in s["step"] if "exercise" in p]
+    assert len(marked) == len(set(chosen))
+    assert "session 3, at home; session 4, in class" in made, "exercise 1 of lesson 04"
 
 
 def test_what_comes_out_on_paper_stands_below_its_exercise(kit, course):
@@ -220,6 +274,9 @@ def test_the_case_files_are_printed_without_their_answers(course):
     [notebook] = [n for lesson, n in course if lesson.number == "07"]
     [diagnoses] = [each for each in exercises(notebook) if each.title == "The diagnoses"]
     letters = re.findall(r'"([A-Z])": "\w+"', diagnoses.solution)
+    told = " and ".join(letters[:2]), " and ".join(letters[-2:])
+    assert all(pair in SESSIONS[4]["prepare"][0] for pair in told)
+    assert made.count("break-after: page") == len(letters) / 2 + 1, "two files on a page"
     assert (
         re.findall(r"^\*case: ([A-Z])\*$\n\n!\[.+\]\(data:image/png", made, re.MULTILINE) == letters
     )
@@ -414,51 +471,163 @@ def test_the_marks_of_the_sample_project_add_up(kit):
 
 
 def small_lesson():
-    """A section with a question, a figure and an exercise, and another section."""
+    """Two sections, with questions, outputs and an exercise."""
     picture = io.BytesIO()
     Image.new("RGB", (3, 2), "red").save(picture, "JPEG")
     data = {"image/jpeg": base64.b64encode(picture.getvalue()).decode(), "text/plain": "a dot"}
     drawing = new_code_cell("draw()")
     drawing.outputs = [
-        new_output("display_data", data=data, metadata={"image/jpeg": {"alt": "a dot"}})
+        new_output("display_data", data={"text/markdown": "*size: 1*"}),
+        new_output("display_data", data=data, metadata={"image/jpeg": {"alt": "a dot"}}),
     ]
+    printing = new_code_cell("print(1)", metadata={"tags": ["predict"]})
+    printing.outputs = [
+        new_output("stream", name="stdout", text="1\n"),
+        new_output("display_data", data={"text/html": "<table><tr><td>2</td></tr></table>"}),
+    ]
+    noise = new_code_cell("print('seed')")
+    noise.outputs = [new_output("stream", name="stdout", text="seed\n")]
     cells = [
         new_markdown_cell(
-            "## One\n\nText.\n\nA box. **Before you run this:** which color,\nand why?"
+            "## One\n\nText.\n\nA box. **Before you run this:** which [color](a.md)?"
         ),
         drawing,
-        new_markdown_cell("### Exercise 1 · ●○○ · 5 min · Add"),
-        new_markdown_cell("## Two"),
-        new_code_cell("no"),
+        new_markdown_cell("Red. It is red.\n\n*Predict first: how many?*"),
+        noise,
+        printing,
+        new_markdown_cell("### Exercise 1 · ●○○ · 5 min · Add\n\nAdd *one*."),
+        new_code_cell("...", metadata={"tags": ["exercise"]}),
+        new_code_cell("1", metadata={"tags": ["solution"]}),
+        new_markdown_cell("## Two\n\n**Before you look:** and now?"),
+        drawing,
+        new_markdown_cell("No.", metadata={"tags": ["teacher"]}),
     ]
     return new_notebook(cells=cells)
 
 
-def test_a_section_has_its_questions_and_figures():
-    cells = section(small_lesson(), "One")
-    assert len(cells) == 3
-    assert questions(cells) == ["A box. Which color,\nand why?"]
-    [(picture, alt)] = pictures(cells)
-    assert picture.startswith(b"\x89PNG") and alt == "a dot"
-    assert Image.open(io.BytesIO(as_png(picture))).size == (3, 2)
+def test_a_lesson_is_read_as_questions_outputs_and_exercises():
+    found = list(items(small_lesson()))
+    assert [(item.kind, item.section) for item in found] == [
+        ("question", "One"),
+        ("output", "One"),
+        ("question", "One"),
+        ("output", "One"),
+        ("output", "One"),
+        ("exercise", "One"),
+        ("question", "Two"),
+        ("output", "Two"),
+    ]
+    assert found[0] == Item("question", "One", "A box. Which color?", 0, "Red. It is red.")
+    assert found[1].text.startswith("*size: 1*\n\n![a dot](data:image/jpeg;base64,")
+    assert found[2].text == "*How many?*" and found[2].answer == "", "no text follows it"
+    assert found[3].text == "```\n1\n```" and "<td>2</td>" in found[4].text
+    assert found[5].text == "## Exercise 1 · Add\n\nAdd *one*." and found[5].number == 1
+    [first, _] = pictures(small_lesson())
+    assert first.startswith(b"\x89PNG") and Image.open(io.BytesIO(first)).size == (3, 2)
 
 
-def test_slides_and_prediction_sheets_come_from_the_sections_of_a_session():
-    lesson = Lesson("00_a", "00", "A", "?", "？", 12, 17, "?")
-    step = {"minutes": 45, "lesson": "00", "section": "One", "how": "vote", "what": "they vote"}
-    session = {"title": "T & U", "question": "Why?", "answer": "So.", "step": [step]}
-    made = deck("Session 1 · T & U", session, [(lesson, small_lesson())])
-    assert made.count("<section>") == 4, "title, question, figure, closing question"
-    assert 'alt="a dot"' in made and "and why?" in made and "T &amp; U" in made
-    sheet = prediction_sheets([session], [(lesson, small_lesson())])
-    assert "**00 · One.** A box. Which color,\nand why?" in sheet and "____" in sheet
+@pytest.mark.parametrize(
+    "asked, told",
+    [
+        ("**Before you run this,** write down: what?", "Write down: what?"),
+        ("**Before you run this, write it down:** which?", "Which?"),
+        ("**Before you go on:** is it?", "Is it?"),
+        ("**Before you turn the cube:** where?", "Where?"),
+        ("**Predict:** what?", "What?"),
+        ("**Play.** Cut it. Why?", "Cut it. Why?"),
+        ("**Play:** swap two.", "Swap two."),
+        ("**Write down first:** three things.", "Three things."),
+        ("*Before you read on: the cat is gray. Why?*", "*The cat is gray. Why?*"),
+        ("**Now move it.** *Predict first: what happens?*", "**Now move it.** *What happens?*"),
+        ("**Move k up from 1. What gets better?**", "**Move k up from 1. What gets better?**"),
+    ],
+)
+def test_a_prediction_is_found_however_it_is_asked(asked, told):
+    cells = [new_markdown_cell(f"## A\n\n{asked}"), new_code_cell("1")]
+    assert [item.text for item in items(new_notebook(cells=cells))] == [told] == [plain(asked)]
+
+
+def test_every_question_is_found(course):
+    for lesson, notebook in course:
+        found = [item.text for item in items(notebook) if item.kind == "question"]
+        whole = "\n".join(
+            cell.source for cell in notebook.cells if "### Exercise" not in cell.source
+        )
+        assert len(found) >= len(re.findall(r"\*\*Before you", whole)) > 0, lesson.name
+
+
+def small_plan():
+    step = {"minutes": 20, "lesson": "00", "how": "vote", "what": "they vote"}
+    session = {
+        "title": "T & U",
+        "question": "Why?",
+        "step": [
+            step | {"sections": ["One"]},
+            step | {"sections": ["Two"], "exercise": 1},
+            {"minutes": 5, "how": "class", "what": "the end"},
+        ],
+        "home": [{"lesson": "00", "exercises": [1], "read": ["Two"]}],
+    }
+    return {
+        "session": [session],
+        "on_sheet": {"*How many": ""},
+        "key": {"And now": "Blue.\nStill."},
+    }
+
+
+def test_a_question_is_on_its_own_slide_right_before_its_figure():
+    course = [(Lesson("00_a", "00", "A", "?", "？", 12, 17, "?"), small_lesson())]
+    slides = deck(small_plan(), 1, course).split("<section>")[1:]
+    wanted = ["T &amp; U", "Which color", 'alt="a dot"', "How many", "<pre>", "<td>2</td>"]
+    wanted += ["Add <em>one</em>", "And now?", 'alt="a dot"', "To close", "At home"]
+    assert len(slides) == len(wanted)
+    for slide, part in zip(slides, wanted):
+        assert part in slide
+    assert "prediction 1" in slides[1] and "prediction" not in slides[3]
+
+
+def test_a_prediction_sheet_leaves_out_what_the_plan_says_and_its_key_has_the_answers():
+    course = [(Lesson("00_a", "00", "A", "?", "？", 12, 17, "?"), small_lesson())]
+    sheet, key = predictions(small_plan(), course), predictions_key(small_plan(), course)
+    assert "**1.** A box. Which color?\n\n____" in sheet and "How many" not in sheet + key
+    assert "**1.** A box. Which color?\n\n> Red. It is red." in key
+    assert "**2.** And now?\n\n> Blue.\n> Still." in key
+
+
+def test_nothing_is_shown_twice_in_a_session(course):
+    for _, session, heading in numbered(PLAN):
+        found = [item.text for _, of_step in taught(PLAN, session, course) for item in of_step]
+        assert len(found) == len(set(found)), heading
+
+
+def test_the_plan_words_only_questions_that_there_are(course):
+    sessions = [taught(PLAN, session, course) for session in SESSIONS]
+    found = [item.text for steps in sessions for _, of_step in steps for item in of_step]
+    for beginning in [*PLAN["on_sheet"], *PLAN["key"]]:
+        assert len([each for each in found if each.startswith(beginning)]) == 1, beginning
+
+
+def test_a_sheet_has_questions_for_its_session_and_the_key_answers_them(course):
+    counts = [len(asked(PLAN, session, course)) for session in SESSIONS]
+    assert min(counts) >= 5 and max(counts) <= 11
+    key = predictions_key(PLAN, course)
+    assert len(re.findall(r"^> .+\n(?!>)", key, re.MULTILINE)) == sum(counts) == key.count(".** ")
 
 
 def test_every_step_with_a_vote_says_what_to_expect(kit):
     sheets = text(kit, "run_sheets")
     assert sheets.count("## Session ") == 6
-    votes = [step["vote"] for session in PLAN for step in session["step"] if "vote" in step]
+    votes = [step["vote"] for session in SESSIONS for step in session["step"] if "vote" in step]
     assert len(votes) >= 20 and all(vote in sheets for vote in votes)
+    assert sheets.count("**At home** (") == sheets.count("**Short of time?**") == 6
+
+
+def test_the_vote_names_the_fakes_of_lesson_05(course):
+    [notebook] = [n for lesson, n in course if lesson.number == "05"]
+    [vote] = [s["vote"] for s in SESSIONS[3]["step"] if "Be the" in str(s.get("sections"))]
+    printed = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    fakes = re.search(r"colored by the table: (\w), (\w), (\w)", printed).groups()
+    assert "{}, {} and {} are fake".format(*fakes) in vote
 
 
 def test_the_kit_has_every_figure_and_a_deck_per_session(kit, course):
@@ -466,7 +635,7 @@ def test_the_kit_has_every_figure_and_a_deck_per_session(kit, course):
     wanted = [
         f"{lesson.number}-{number:02}.png"
         for lesson, notebook in course
-        for number, _ in enumerate(pictures(notebook.cells), start=1)
+        for number, _ in enumerate(pictures(notebook), start=1)
     ]
     assert files == wanted
     assert len(list((kit / "slides").glob("session_*.html"))) == 6
@@ -533,7 +702,7 @@ def test_a_page_needs_no_other_file():
 
 
 def test_a_long_page_begins_with_its_contents(kit):
-    for name, course_part in (("teachers_guide", "Session 5"), ("answers", "Test it")):
+    for name, course_part in (("teachers_guide", "Marking"), ("answers", "Test it")):
         made = (kit / f"{name}.html").read_text("utf-8")
         contents = made.partition("</nav>")[0].partition('<nav class="contents">')[2]
         targets = re.findall(r'href="#([^"]+)"', contents)
