@@ -368,8 +368,10 @@ def split_by_photo(
     Returns:
         (train_names, test_names), each in the order of rank.
     """
-    if len(set(names)) != len(names) or len(names) < 2:
-        raise ValueError(f"a split needs at least 2 names, each once; got {list(names)[:5]}, ...")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated or len(names) < 2:
+        cause = f"{repeated[0]!r} is repeated" if repeated else f"got {list(names)}"
+        raise ValueError(f"a split needs at least 2 names, each once; {cause}")
     count = min(max(round(share * len(names)), 1), len(names) - 1)
     ranked = sorted(names, key=lambda name: rank(name, seed))
     return ranked[count:], ranked[:count]

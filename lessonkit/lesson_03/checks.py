@@ -120,7 +120,7 @@ def mirror(answer):
 
 def _require_layout(got, shape, array):
     """Name the usual mistakes in shape, type and order of a picture; `array` is (H, W, 3)."""
-    message = f"return a torch tensor; you return a {type(got).__name__}."
+    message = f"return a torch tensor; your function returns this type: {type(got).__name__}."
     require(isinstance(got, torch.Tensor), message)
     is_last = got.ndim == 3 and got.shape[-1] == 3 and got.shape[0] != 3
     message = f"the shape is {tuple(got.shape)}: the channels come last; torch wants them first."

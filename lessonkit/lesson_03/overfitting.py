@@ -1,10 +1,13 @@
 """A small network that learns eight scenes too well, for lesson 03."""
 
+import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
 from colorlib.generator import StridedUNet
+from lessonkit.figures import INK, PALE
 
 EVERY = 20  # steps between two measurements
 
@@ -40,3 +43,19 @@ def watch_training(
         loss.backward()
         optimizer.step()
     return errors
+
+
+def draw_errors(runs: list[list[list[float]]]) -> Figure:
+    """Draw the training and validation errors of some runs, two curves per run.
+
+    Args:
+        runs: results of `watch_training`, with validation as the first other part.
+    """
+    figure, axes = plt.subplots(figsize=(9, 4.2))
+    for training, validation, *_ in runs:
+        steps = range(0, EVERY * len(training), EVERY)
+        (dashed,) = axes.plot(steps, training, color=PALE, linestyle="--")
+        (solid,) = axes.plot(steps, validation, color=INK, linestyle="-")
+    axes.set(xlabel="step", ylabel="mean error of a* and b*", ylim=(0, 30))
+    axes.legend([dashed, solid], ["training", "validation"])
+    return figure

@@ -33,7 +33,7 @@ def draw_exam(
     figure, grid = plt.subplots(len(names), 1 + len(crops), figsize=(9, 7.4), squeeze=False)
     columns = {"the photo": photos / 255} | crops
     for column, (title, pictures) in zip(grid.T, columns.items()):
-        column[0].set_title(title, fontsize=12)
+        column[0].set_title(title, fontsize=10)
         for axes, picture in zip(column, pictures):
             axes.imshow(picture.movedim(0, -1))
             axes.set(xticks=[], yticks=[])

@@ -402,9 +402,11 @@ def test_both_parts_of_a_small_split_have_a_photo(count, tested):
     assert len(test) == tested and len(train) == count - tested
 
 
-@pytest.mark.parametrize("names", [[], ["a"], ["a", "a", "b"]])
-def test_what_cannot_be_split_is_refused(names):
-    with pytest.raises(ValueError, match="at least 2 names, each once"):
+@pytest.mark.parametrize(
+    ("names", "cause"), [([], r"got \[\]"), (["a"], "got"), (["a", "b", "b"], "'b' is repeated")]
+)
+def test_what_cannot_be_split_is_refused(names, cause):
+    with pytest.raises(ValueError, match=f"at least 2 names, each once; {cause}"):
         split_by_photo(names)
 
 

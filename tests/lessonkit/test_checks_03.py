@@ -154,6 +154,10 @@ WRONG = {
         (Longer, "number of files"),
     ],
     "split_crops": [
+        (
+            lambda crops, share=1 / 6: split_by_photo([name for name, _ in crops], share=share),
+            "'a.jpg' is repeated",
+        ),
         (at_random, "have crops on both sides"),
         (lambda crops, share=1 / 6: (crops, []), "nothing to test on"),
         (lambda crops, share=1 / 6: split_by_photo(sorted({c[0] for c in crops})), "is not a crop"),
