@@ -195,6 +195,7 @@ def steps(
     alt: str,
     stills: Sequence[int] = (),
     label: str = "step",
+    every: int = 1,
     milliseconds: int = 200,
 ) -> None:
     """Play frames like a film, with a slider to stop at any.
@@ -204,24 +205,32 @@ def steps(
         count: How many frames there are.
         alt: What there is to see.
         stills: The frames shown where nobody can play; the first and the last by default.
-        label: What a frame is: "step", "epoch".
+        label: What the slider counts: "step", "epoch".
+        every: How many of them pass from one frame to the next.
         milliseconds: Between two frames.
     """
     if is_static():
-        chosen = [{"frame": number} for number in stills or (0, count - 1)]
-        own, controls = draw_frame(draw), {"frame": slider(0, count - 1, label=label)}
+        chosen = [{"frame": number * every} for number in stills or (0, count - 1)]
+        own, controls = draw_frame(draw, every), {"frame": frame_slider(count, label, every)}
         number = record(own, controls, chosen, alt, milliseconds)
         show_stills(own, alt, chosen, controls, number)
     else:
-        display(player(draw, count, label, milliseconds))
+        display(player(draw, count, label, every, milliseconds))
 
 
-def draw_frame(draw: Callable[[int], Drawn]) -> Callable[..., Drawn]:
-    """Call the argument of a function of a frame's number `frame`, whatever its own name."""
-    return lambda frame: draw(frame)
+def draw_frame(draw: Callable[[int], Drawn], every: int) -> Callable[..., Drawn]:
+    """Turn a function of a frame's number into one of what the slider counts, named `frame`."""
+    return lambda frame: draw(frame // every)
 
 
-def player(draw: Callable[[int], Drawn], count: int, label: str, milliseconds: int) -> Any:
+def frame_slider(count: int, label: str, every: int) -> Control:
+    """Make the slider of a film; it moves in whole frames."""
+    return slider(0, (count - 1) * every, every, label=label)
+
+
+def player(
+    draw: Callable[[int], Drawn], count: int, label: str, every: int, milliseconds: int
+) -> Any:
     """Make the box that `steps` displays: a play button tied to the slider of `live`."""
     import ipywidgets
 
@@ -229,11 +238,13 @@ def player(draw: Callable[[int], Drawn], count: int, label: str, milliseconds: i
 
     def draw_once(frame: int) -> Drawn:
         if frame not in frames:
-            frames[frame] = as_picture(draw(frame))
+            frames[frame] = as_picture(draw(frame // every))
         return frames[frame]
 
-    box = live(draw_once, {"frame": slider(0, count - 1, label=label)})
-    button = ipywidgets.Play(min=0, max=count - 1, step=1, interval=milliseconds)
+    control = frame_slider(count, label, every)
+    last = control.options["max"]
+    box = live(draw_once, {"frame": control})
+    button = ipywidgets.Play(min=0, max=last, step=every, interval=milliseconds)
     ipywidgets.jslink((button, "value"), (box.children[0], "value"))
     return ipywidgets.VBox([button, box])
 

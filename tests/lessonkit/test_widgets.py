@@ -94,6 +94,11 @@ def test_first_and_last_frame_are_the_stills(displayed):
     assert displayed[1:] == [("it grows (step: 2)", (3, 3))]
 
 
+def test_a_film_may_count_rounds_instead_of_frames(displayed):
+    steps(lambda number: square(number + 1), 5, alt="it grows", label="round", every=10, stills=[2])
+    assert displayed[1:] == [("it grows (round: 20)", (3, 3))]
+
+
 # --- live ---
 
 
@@ -150,6 +155,15 @@ def test_player_draws_each_frame_once(displayed, is_live):
         box.children[0].value = number
     assert drawn == [0, 1, 2]
     assert Image.open(io.BytesIO(parts(box)[1].value)).size == (2, 2)
+
+
+def test_player_counts_rounds(displayed, is_live):
+    drawn = []
+    steps(lambda number: drawn.append(number) or square(number + 1), 3, alt="it grows", every=10)
+    button, box = displayed[0].children
+    assert (button.max, button.step) == (20, 10)
+    box.children[0].value = 20
+    assert drawn == [0, 2]
 
 
 # --- before and after ---
