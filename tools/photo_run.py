@@ -33,6 +33,7 @@ from lessonkit.results import draw_rows
 from tools import ROOT
 from tools.photo_data import Photos, squares
 from tools.photo_measure import Look, paint
+from tools.photo_training import load_imagenet
 from tools.photo_weights import once, published_weights, square
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket")  # of scikit-image: free to show
@@ -102,7 +103,7 @@ def frozen_encoder(imagenet: Path | None) -> PretrainedUNet:
     """A PretrainedUNet whose encoder stays as it is: random, or as trained on ImageNet."""
     network = PretrainedUNet()
     if imagenet:
-        network.load_imagenet_encoder(torch.load(imagenet, weights_only=True))
+        load_imagenet(network.encoder, torch.load(imagenet, weights_only=True))
     network.encoder.requires_grad_(False)
     return network
 
