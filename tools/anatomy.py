@@ -38,18 +38,17 @@ HIDDEN = {"source_hidden": True, "outputs_hidden": True}
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
-def faults(name: str, notebook: NotebookNode, is_finished: bool = True) -> list[str]:
+def faults(name: str, notebook: NotebookNode) -> list[str]:
     """Find all faults of a lesson.
 
     Args:
         name: Its name, such as 01_color_spaces.
         notebook: The notebook with its outputs.
-        is_finished: Whether the lesson must also keep the limits on words and cells.
 
     Returns:
         A sentence for each fault.
     """
-    rules = [*OUTPUT_RULES, *LESSON_RULES, *(LENGTH_RULES if is_finished else [])]
+    rules = (*OUTPUT_RULES, *LESSON_RULES, *LENGTH_RULES)
     found = [fault for rule in rules for fault in rule(notebook)]
     return found + list(_opening(name, notebook))
 

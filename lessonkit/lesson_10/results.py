@@ -15,6 +15,7 @@ from lessonkit.results import spread
 
 METRICS = ("psnr_ab", "ciede2000", "colorfulness")  # of fine-tuning
 DIGITS = {"ciede2000": 2, "psnr_ab": 2, "lpips": 3, "colorfulness": 1}  # after the point
+FIRST_DRAWN = 1000  # step; the errors before it would hide those after it
 STARTS = {"from scratch": (FAKE, "--"), "random encoder": (PALE, ":")}
 STARTS |= {"ImageNet encoder": (GENERATOR, "-")}
 
@@ -46,7 +47,11 @@ def draw_starts(results: dict, metric: str = "ciede2000") -> Figure:
 def draw_run(results: dict) -> Figure:
     """Draw the real run: its loss, and its error and colorfulness on validation photos."""
     figure, panels = plt.subplots(1, 3, figsize=(12, 3.6))
-    history, looks = results["history"], results["looks"]
+    drawn = {
+        name: [row for row in results[name] if row["step"] >= FIRST_DRAWN]
+        for name in ("history", "looks")
+    }
+    history, looks = drawn.values()
     axes = panels[0]
     axes.plot([row["step"] for row in history], [row["loss"] for row in history], color=GENERATOR)
     axes.set(title="L1 loss in training", xlabel="step")

@@ -96,13 +96,13 @@ def told(tmp_path, monkeypatch):
         for seed in (0, 1)
         for step in (10, 20)
     ]
-    looks = [{"step": step, "ciede2000": 11.0, "colorfulness": 18.0} for step in (5, 10)]
+    looks = [{"step": step, "ciede2000": 11.0, "colorfulness": 18.0} for step in (5000, 10_000)]
     return {
-        "released": 50,
-        "step": 10,
-        "history": [{"step": step, "loss": 0.1} for step in (5, 10)],
+        "released": 5000,
+        "step": 10_000,
+        "history": [{"step": step, "loss": 0.1} for step in (5000, 10_000)],
         "looks": looks,
-        "samples": [5, 10],
+        "samples": [5000, 10_000],
         "starts": {"lookup": {"ciede2000": 12.0}, "rows": rows},
     }
 
@@ -123,7 +123,7 @@ def test_the_starts_are_drawn_as_means_over_the_seeds(told):
 
 def test_the_run_marks_where_the_encoder_was_released(told):
     figure = results.draw_run(told)
-    assert all(axes.get_lines()[-1].get_xdata()[0] == 5 for axes in figure.axes)
+    assert all(axes.get_lines()[-1].get_xdata()[0] == 5000 for axes in figure.axes)
     plt.close(figure)
 
 
