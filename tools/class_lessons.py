@@ -71,6 +71,8 @@ def items(notebook: NotebookNode) -> Iterator[Item]:
             elif ASKS.search(paragraph):
                 answer = answer_below(notebook.cells[index:])
                 yield Item("question", section, plain(paragraph), answer=answer)
+            elif paragraph.startswith("|"):
+                yield Item("output", section, without_links(paragraph))
         if card:
             text = f"## Exercise {card['number']} · {card['title']}{card['text']}"
             yield Item("exercise", section, without_links(text), int(card["number"]))
@@ -100,19 +102,23 @@ def answer_below(cells: Sequence[NotebookNode]) -> str:
 
 
 def shown(cell: NotebookNode) -> Iterator[str]:
-    """Yield what a cell shows: pictures with their captions, tables, and predicted print-outs."""
-    caption = ""
+    """Yield a cell's pictures and tables, each with what was said right before it.
+
+    Print-outs count only where a prediction was asked for; others are about the machine.
+    """
+    said = ""
     for output in cell.get("outputs", []):
-        if output.output_type == "stream" and "predict" not in tags(cell):
-            continue
+        is_print = output.output_type == "stream"
         text = printed(output)
-        if "text/markdown" in output.get("data", {}) and not text.startswith("!"):
-            caption += f"{text}\n\n"
-        elif text:
-            yield caption + text
-            caption = ""
-    if caption:
-        yield caption
+        if is_print and "predict" not in tags(cell) or not text:
+            continue
+        if is_print or "text/markdown" in output.get("data", {}):
+            said += f"{text}\n\n"
+        else:
+            yield said + text
+            said = ""
+    if said:
+        yield said.strip()
 
 
 def printed(output: NotebookNode) -> str:

@@ -23,19 +23,23 @@ a { color: #0b5394; }
 .anchor-link { display: none; }
 .contents { columns: 2; }
 .level3 { margin-left: 1.5rem; }
-hr { margin: 1.8em 0 1em; border: 0; border-top: 1px solid #999; }
+hr { margin: 1.6em 0 0.8em; border: 0; border-top: 1px solid #999; }
 img { max-width: 100%; }
 p:has(+ p > img) { break-after: avoid; }
+@media (max-width: 40rem) { table { display: block; overflow-x: auto; } }
 @page { margin: 12mm; }
-@media print { body { margin: 0; max-width: none; font-size: 10pt; } img { max-height: 22cm; } }
+@media print {
+  body { margin: 0; max-width: none; font-size: 10pt; line-height: 1.35; }
+  h2 { margin-top: 1em; }
+  p, ul { margin: 0.5em 0; }
+  img { max-height: 22cm; }
+}
 """
 # a run sheet has one page of paper
 SMALL_PRINT = """\
 @media print {
   h1 { display: none; }
-  h2 { margin-top: 0; }
   body { font-size: 9pt; line-height: 1.3; }
-  p, ul { margin: 0.5em 0; }
 }
 """
 

@@ -13,11 +13,12 @@ section { box-sizing: border-box; min-height: 100vh; padding: 3vh 5vw; scroll-sn
   display: flex; flex-direction: column; justify-content: safe center; break-after: page; }
 h1 { font-size: 2em; }
 h2 { font-size: 1.4em; margin: 0 0 2vh; }
-header { color: #666; font-size: 0.6em; }
-img { display: block; max-width: 100%; max-height: 84vh; margin: auto; object-fit: contain; }
-pre, code { font-size: 0.8em; }
-pre { white-space: pre-wrap; }
-table { border-collapse: collapse; font-size: 0.7em; }
+header { color: #666; font-size: max(0.6em, 0.8rem); }
+img { display: block; width: 100%; max-height: 80vh; object-fit: contain; }
+pre { white-space: pre-wrap; font-size: 0.9em; }
+code { font-size: 0.9em; }
+pre code { font-size: inherit; }
+table { border-collapse: collapse; font-size: 0.9em; }
 th, td { border: 1px solid #999; padding: 0.2em 0.5em; text-align: left; }
 .wide { overflow-x: auto; }
 .anchor-link { display: none; }

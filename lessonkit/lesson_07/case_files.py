@@ -15,7 +15,6 @@ from PIL import Image
 
 from lessonkit import course_file
 from lessonkit.figures import LINE, PALE
-from lessonkit.results import spread
 from lessonkit.toy_gan import few_colors
 
 LETTERS = {  # D and G are left out, because they name the two networks
@@ -160,39 +159,3 @@ def draw_rows(
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-
-
-# --- what the GAN adds ---
-
-COMPARED = ("l1", "warm", "gan")
-METRICS = {
-    "psnr_ab": "PSNR of ab (dB)",
-    "ciede2000": "CIEDE2000",
-    "colorfulness": "colorfulness",
-    "committed": "balloons decided",
-}
-
-
-def compare(results: dict) -> pd.DataFrame:
-    """Make a table of L1 alone, L1 then GAN, and the GAN alone: mean ± deviation over the seeds.
-
-    Args:
-        results: the content of scenes.json.
-    """
-    rows = {}
-    for recipe in COMPARED:
-        runs = [run for run in results["runs"] if run["recipe"] == recipe]
-        rows[recipe] = {title: spread([run[key] for run in runs]) for key, title in METRICS.items()}
-    real = {"colorfulness": f"{results['baselines']['gray']['colorfulness_real']:.2f}"}
-    rows["real"] = dict.fromkeys(METRICS.values(), "") | real
-    return pd.DataFrame(rows).T
-
-
-def draw_compared(count: int = 6) -> Figure:
-    """Draw test scenes as `COMPARED` color them, one row per recipe, and the truth below."""
-    rows = {}
-    for name in (*COMPARED, "real"):
-        file = name if name == "real" else f"{name}-0"  # seed 0
-        strip = Image.open(course_file(f"data/results/scenes/{file}.jpg")).convert("RGB")
-        rows[name] = strip.crop((0, 0, count * strip.height, strip.height))
-    return draw_large(rows)

@@ -1,11 +1,10 @@
-"""The case files of lesson 07: reading, drawing, and the comparison with L1."""
+"""The case files of lesson 07: reading and drawing."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
-from lessonkit import course_results
 from lessonkit.lesson_07 import case_files
 from lessonkit.lesson_07.case_files import LETTERS, read_recording
 from lessonkit.lesson_07.recordings import CASES
@@ -43,21 +42,6 @@ def test_a_row_of_the_sheet(cases):
     others = case_files.row_of(cases["B"], len(kept.moments))
     difference = np.abs(np.asarray(truth, float) - np.asarray(others, float))
     assert difference.mean() < 1  # the same pictures, but for JPEG
-
-
-def test_the_comparison_gives_mean_and_deviation_over_three_seeds():
-    results = course_results("scenes")
-    table = case_files.compare(results)
-    assert list(table.index) == ["l1", "warm", "gan", "real"]
-    psnr = [run["psnr_ab"] for run in results["runs"] if run["recipe"] == "warm"]
-    assert len(psnr) == 3
-    wanted = f"{np.mean(psnr):.2f} ± {np.std(psnr, ddof=1):.2f}"
-    assert table.loc["warm", "PSNR of ab (dB)"] == wanted
-    assert table.loc["real", "PSNR of ab (dB)"] == ""
-    figure = case_files.draw_compared(count=2)
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    plt.close(figure)
-    assert labels == list(table.index)
 
 
 def test_a_missing_recording_is_named():

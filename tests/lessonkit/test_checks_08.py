@@ -43,7 +43,7 @@ costly = min(decided, key=lambda weight: means[weight][0])
 
 RIGHT = {
     "best_constant": best_constant,
-    "gray_from_vivid": [(90, 0), (-40, 0), (0, 90), (0, -40), (0, 35)],
+    "gray_from_vivid": [(60, 0), (0, 60), (-40, -40)],
     "hinge": (hinge_d, hinge_g),
     "taste": (weight, price),
 }
