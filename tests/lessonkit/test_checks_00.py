@@ -57,7 +57,7 @@ WRONG = {
         (gray_from_luma, "luma"),
         (lambda rgb: rgb_to_lab(rgb / 255)[:, :1] / 100, "do not divide rgb by 255"),
         (lambda rgb: gray_from_luma(rgb) / 255, "television's gray, not L*"),
-        (lambda rgb: gray_from_lightness(rgb.float()), "not for uint8"),
+        (lambda rgb: gray_from_lightness(rgb.float()), "wrong for uint8"),
         (lambda rgb: 1 - gray_of(rgb), "take channel 0"),
         (lambda rgb: "gray", "return a tensor"),
     ],

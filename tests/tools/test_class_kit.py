@@ -612,7 +612,7 @@ def test_a_sheet_has_questions_for_its_session_and_the_key_answers_them(course):
     counts = [len(asked(PLAN, session, course)) for session in SESSIONS]
     assert min(counts) >= 5 and max(counts) <= 11
     key = predictions_key(PLAN, course)
-    assert len(re.findall(r"^> .+\n(?!>)", key, re.MULTILINE)) == sum(counts) == key.count(".** ")
+    assert len(re.findall(r"^> .+\n(?!>)", key, re.MULTILINE)) == sum(counts)
 
 
 def test_every_step_with_a_vote_says_what_to_expect(kit):
