@@ -25,6 +25,7 @@ WITHOUT = {  # an optional package -> what a learner does without
     "nbformat": "lessons can't be read from the command line",
     "papermill": "`make course` and `make experiments` don't run",
     "pygments": "`make class` can't print code",
+    "torchmetrics": "LPIPS can't be measured",
 }
 
 

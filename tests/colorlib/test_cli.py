@@ -356,7 +356,7 @@ def test_ctrl_c_and_a_lack_of_memory_end_in_a_line(error, status, words, capsys,
     with pytest.raises(SystemExit) as exit:
         main(["train", "warm"])
     assert exit.value.code == status
-    assert words in " ".join(capsys.readouterr().err.split())  # lines may break anywhere
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
@@ -379,10 +379,10 @@ def test_python_m_colorlib_is_the_same_command(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "options, words",
-    [("--sice 64", "--size"), ("--steps 3 --epochs 3", "one budget above 0"), ("--size x", "int")],
+    [("--sice 64", "--size"), ("--steps 3 --epochs 3", "give one budget"), ("--size x", "int")],
 )
 def test_wrong_usage_is_explained_with_exit_status_two(options, words, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["train", "warm", *options.split()])
     assert exit.value.code == 2
-    assert words in " ".join(capsys.readouterr().err.split())  # lines may break anywhere
+    assert words in capsys.readouterr().err
