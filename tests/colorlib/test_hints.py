@@ -126,9 +126,9 @@ def test_places_are_measured_in_shorter_sides():
 
 def test_a_color_is_marked_where_the_photo_is_hinted_at():
     L = torch.full((1, 1, 32, 64), 0.45)
-    made = hint_map([(120, 80, "#c03020"), (0, 99, "teal")], L, (200, 100))
+    made = hint_map([(120, 80, "#c03020"), (0, 99, "#407070")], L, (200, 100))
     assert made.shape == (1, 3, 32, 64) and made[0, 2].sum() == 2
-    for row, column, color in ((25, 38, "#c03020"), (31, 0, "#008080")):
+    for row, column, color in ((25, 38, "#c03020"), (31, 0, "#407070")):
         wanted = rgb2lab(np.float64([[ImageColor.getrgb(color)]]) / 255)[0, 0, 1:] / 110
         np.testing.assert_allclose(made[0, :2, row, column], wanted, atol=1e-4)
         assert made[0, 2, row, column] == 1
