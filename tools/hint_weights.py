@@ -49,7 +49,7 @@ from tools.photo_weights import LICENSE, once
 
 RESULTS = ROOT / "data" / "results" / "hints.json"
 RUNS = ROOT / "runs" / "hints"
-SCENES, VALIDATION_SCENES_SEED = 3000, TEST_SCENES_SEED + 1
+SCENES, TEST_SCENES, VALIDATION_SCENES_SEED = 3000, 300, TEST_SCENES_SEED + 1
 BATCH = 16  # scenes
 WARM_SECONDS = 96.0  # of the generators with other seeds: as long as the shipped one's
 SAVE_EVERY = 120.0  # seconds
@@ -68,7 +68,7 @@ class OfScenes:
     def run(self) -> None:
         """Train, test and ship."""
         data = SceneDataset(SCENES, seed=0)
-        test = SceneDataset(300, seed=TEST_SCENES_SEED)
+        test = SceneDataset(TEST_SCENES, seed=TEST_SCENES_SEED)
         validation = SceneDataset(CHOSEN_ON, seed=VALIDATION_SCENES_SEED)
         rows = []
         for seed in self.seeds:
