@@ -51,23 +51,16 @@ class Spread(nn.Module):
         self.config = {"channels": channels, "width": width, "depth": depth}
         self.body = StridedUNet(width, depth)
         self.body.first = convolution(channels + 3, width // 2, stride=1)
-        self.body.last = nn.Conv2d(width, DESCRIPTION + 1, kernel_size=1)
+        self.body.last = nn.Conv2d(width, DESCRIPTION, kernel_size=1)
         self.guess = nn.Linear(width, len(BINS))  # logits of a pixel's color
         self.reach = nn.Parameter(torch.tensor(2.0))  # how much the place counts
         self.strength = nn.Parameter(torch.tensor(4.0))
+        self.tolerance = nn.Parameter(torch.tensor(0.1))
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Describe pixels by features (B, width, h, w).
-
-        Returns:
-            described: (B, 18, h, w); the last two are the place.
-            kept: (B, 1, h, w), 0..1, see `spread_hints`.
-        """
-        described, kept = self.body.last(features).split([DESCRIPTION, 1], dim=1)
-        place = self.reach * places(features)
-        return torch.cat(
-            [described, place.expand(len(features), -1, -1, -1)], dim=1
-        ), kept.sigmoid()
+    def forward(self, features: Tensor) -> Tensor:
+        """Describe pixels by features (B, width, h, w): (B, 18, h, w); the last two are places."""
+        place = (self.reach * places(features)).expand(len(features), -1, -1, -1)
+        return torch.cat([self.body.last(features), place], dim=1)
 
 
 class Hinted(nn.Module):
@@ -119,9 +112,9 @@ class Hinted(nn.Module):
     def apply_hints(self, ab: Tensor, features: Tensor, hints: Tensor) -> Tensor:
         """Change what `look` returned by hints; see `forward`."""
         scale = ab.shape[-1] // features.shape[-1]
-        described, kept = self.spread(features)
         painted, marked = avg_pool2d(ab, scale), avg_pool2d(hints, scale)
-        change = spread_hints(painted, marked, described, self.spread.strength, kept) - painted
+        described, rules = self.spread(features), (self.spread.strength, self.spread.tolerance)
+        change = spread_hints(painted, marked, described, *rules) - painted
         return (ab + interpolate(change, ab.shape[-2:], mode="bilinear")).clamp(-1, 1)
 
     def likely(self, features: Tensor, x: int, y: int) -> Tensor:
@@ -157,7 +150,11 @@ def places(picture: Tensor) -> Tensor:
 
 
 def spread_hints(
-    ab: Tensor, hints: Tensor, described: Tensor, strength: Tensor | float, kept: Tensor | float = 1
+    ab: Tensor,
+    hints: Tensor,
+    described: Tensor,
+    strength: Tensor | float,
+    tolerance: Tensor | float = torch.inf,
 ) -> Tensor:
     """Give each pixel its share of the colors of hints; equation in the module's docstring.
 
@@ -167,8 +164,8 @@ def spread_hints(
             two are ab times the third.
         described: what decides how much a pixel has to do with a hint, (B, C, H, W).
         strength: at a hint, exp(-strength) of the painted color stays.
-        kept: (B, 1, H, W) or a number, 0..1. At 1 a hint shifts what is painted, with its
-            shades; at 0 it replaces it by one color.
+        tolerance: a hint that differs by much less from the painted ab shifts it, and its shades
+            stay; one that differs by much more replaces it.
 
     Returns:
         ab: (B, 2, H, W).
@@ -185,11 +182,12 @@ def spread_hints(
     no_change = torch.zeros_like(score[..., :1])
     share = torch.cat([no_change, score], dim=2).softmax(dim=2)[..., 1:]
     wanted, painted = at_hints(hints[:, :2] / hints[:, 2:].clamp(min=1e-6)), at_hints(ab)
-    color, before, total = (
+    kept = (-((wanted - painted) / tolerance).square().sum(1, keepdim=True)).exp()  # (B, 1, K)
+    added, replaced = (
         (part @ share.mT).unflatten(2, ab.shape[-2:])
-        for part in (wanted, painted, torch.ones_like(own[:, :1]))
+        for part in (wanted - kept * painted, 1 - kept)
     )
-    return ab + color - kept * before - (1 - kept) * total * ab
+    return ab + added - replaced * ab
 
 
 def hint_map(hints: Sequence[Hint], L: Tensor, size: tuple[int, int]) -> Tensor:

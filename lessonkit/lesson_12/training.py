@@ -15,30 +15,30 @@ from colorlib.hints import BIN, BINS, Hinted
 
 MOST = 16  # hints on a training picture
 ONE_MORE = 3 / 4  # how likely another hint is: 4 per picture on average
-SIDES = 3  # of the squares of random hints: 1, 2 or 3 pixels
+SQUARES = 64  # a hint is at most this small a part of a picture's height, but at least a pixel
 TURNED = 0.5  # share of the training pictures whose hues are turned
 GUESSES, GUESS_WEIGHT = 64, 0.02  # pixels per picture whose color is guessed; weight of that loss
+LOSS = lambda e: e.abs().mean()
 AVERAGE = 0.99  # of each step's averaged weights, the share that comes from before it
 
 
-def random_hints(
-    ab: Tensor, random: torch.Generator, count: int | None = None, sides: int = SIDES
-) -> Tensor:
+def random_hints(ab: Tensor, random: torch.Generator, count: int | None = None) -> Tensor:
     """Mark random squares with their mean color.
 
     Args:
         ab: the colors to be hinted at, (B, 2, H, W).
         random: gives the random numbers.
         count: hints per picture; None draws it for each picture, from a geometric distribution.
-        sides: a square is 1 to this many pixels wide.
 
     Returns:
         hint map, (B, 3, H, W).
 
     Reference: Zhang et al. 2017, section 3.2. Differs: at least one hint, since without any the
-    plain generator answers; places are uniform, and squares smaller.
+    plain generator answers; places are uniform, and squares are smaller, because a square that
+    reaches over an edge mixes two colors.
     """
     made = ab.new_zeros(len(ab), 3, *ab.shape[-2:])
+    sides = max(1, ab.shape[-2] // SQUARES)
     for truth, marked in zip(ab, made):
         for _ in range(count if count is not None else draw_count(random)):
             side = int(torch.randint(1, sides + 1, (), generator=random))
@@ -100,7 +100,8 @@ class HintTraining:
         wanted = turn_hues(real_ab, self.random)
         ab, features = self.hinted.look(L)
         hints = random_hints(wanted, self.random).to(ab)
-        loss = (self.hinted.apply_hints(ab, features, hints) - wanted).abs().mean()
+        error = self.hinted.apply_hints(ab, features, hints) - wanted
+        loss = LOSS(error)
         guessed = self._loss_of_guesses(features, real_ab)
         self.optimizer.zero_grad()
         (loss + GUESS_WEIGHT * guessed).backward()
