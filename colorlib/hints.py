@@ -74,7 +74,6 @@ class Hinted(nn.Module):
     def __init__(self, generator: nn.Module, spread: Spread):
         super().__init__()
         self.generator, self.spread = generator.requires_grad_(False), spread
-        self.multiple = getattr(generator, "multiple", 16)
 
     def train(self, mode: bool = True) -> "Hinted":
         """Train only what spreads hints; the generator stays in eval mode."""

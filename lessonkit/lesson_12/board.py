@@ -38,7 +38,7 @@ class Board:
     def __init__(self, hinted: Hinted, picture: Image.Image, size: int):
         self.hinted, self.picture = hinted.eval(), picture.convert("RGB")
         self.hints: list[Hint] = []
-        shape = model_shape(picture.height, picture.width, size, hinted.multiple)
+        shape = model_shape(picture.height, picture.width, size)
         self.L = lightness(self.picture.resize(shape[::-1], Image.Resampling.LANCZOS))
         shown = self.picture.copy()
         shown.thumbnail((WIDEST, WIDEST))

@@ -15,10 +15,10 @@ from colorlib.hints import BIN, BINS, Hinted
 
 MOST = 16  # hints on a training picture
 ONE_MORE = 3 / 4  # how likely another hint is: 4 per picture on average
-SQUARES = 64  # a hint is at most this small a part of a picture's height, but at least a pixel
+SMALL = 64  # a hint is at most this small a part of a picture's height, but at least a pixel
 TURNED = 0.5  # share of the training pictures whose hues are turned
 GUESSES, GUESS_WEIGHT = 64, 0.02  # pixels per picture whose color is guessed; weight of that loss
-LOSS = lambda e: e.abs().mean()
+SQUARES_WEIGHT = 5.0  # of the squared error beside the absolute one
 AVERAGE = 0.99  # of each step's averaged weights, the share that comes from before it
 
 
@@ -38,7 +38,7 @@ def random_hints(ab: Tensor, random: torch.Generator, count: int | None = None) 
     reaches over an edge mixes two colors.
     """
     made = ab.new_zeros(len(ab), 3, *ab.shape[-2:])
-    sides = max(1, ab.shape[-2] // SQUARES)
+    sides = max(1, ab.shape[-2] // SMALL)
     for truth, marked in zip(ab, made):
         for _ in range(count if count is not None else draw_count(random)):
             side = int(torch.randint(1, sides + 1, (), generator=random))
@@ -101,7 +101,7 @@ class HintTraining:
         ab, features = self.hinted.look(L)
         hints = random_hints(wanted, self.random).to(ab)
         error = self.hinted.apply_hints(ab, features, hints) - wanted
-        loss = LOSS(error)
+        loss = error.abs().mean() + SQUARES_WEIGHT * error.square().mean()
         guessed = self._loss_of_guesses(features, real_ab)
         self.optimizer.zero_grad()
         (loss + GUESS_WEIGHT * guessed).backward()

@@ -50,7 +50,7 @@ def test_likely_colors_are_the_peaks_at_the_pixels_lightness(board):
     assert [round(share, 2) for _, share in found] == [0.6, 0.38]
     for (color, _), ab in zip(found, [(10 + 20 / 6, 30), (-50, -10)]):
         lab = lab_of(color)
-        assert abs(lab[0] - 100 * board.L[0, 0, 16, 24]) < 1.5
+        assert abs(lab[0] - 100 * board.L[0, 0, 16, 32]) < 1.5
         if ab[0] > 0:
             np.testing.assert_allclose(lab[1:], ab, atol=1.5)
         else:

@@ -80,8 +80,6 @@ def test_the_better_painter_is_found():
 class Obedient(nn.Module):
     """Paints the whole picture in the hint's color."""
 
-    multiple = 16
-
     def __init__(self, width):
         super().__init__()
         self.width = width

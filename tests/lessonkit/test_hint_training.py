@@ -20,7 +20,7 @@ from lessonkit.lesson_12.training import (
 
 def test_random_hints_are_means_of_small_squares():
     random = torch.Generator().manual_seed(0)
-    ab = torch.rand(200, 2, 10, 14, generator=random) - 0.5
+    ab = torch.rand(60, 2, 200, 210, generator=random) - 0.5
     sides = []
     for truth, marked in zip(ab, random_hints(ab, random, count=1)):
         rows, columns = marked[2].nonzero().unbind(dim=1)
@@ -30,7 +30,8 @@ def test_random_hints_are_means_of_small_squares():
         torch.testing.assert_close(marked[:2, rows[0], columns[0]], mean)
         assert (marked[:, marked[2] == 0] == 0).all()
         sides.append(len(rows))
-    assert set(sides) == {1, 4, 9}
+    assert set(sides) == {1, 4, 9}, "at most a 64th of the height"
+    assert random_hints(ab[..., :64, :64], random, count=1)[:, 2].sum() == 60
 
 
 def test_the_first_hints_stay_when_more_are_asked_for():
