@@ -26,6 +26,7 @@ References:
 
 from collections.abc import Sequence
 
+import skimage  # loads skimage.filters when it is first used
 import torch
 from torch import Tensor
 
@@ -310,10 +311,8 @@ def _weighted_sum(weights: Sequence[float], channels: Sequence[Tensor]) -> Tenso
 
 def _otsu_thresholds(gray: Tensor) -> Tensor:
     """Find Otsu's threshold of each picture: (..., 1, H, W) to (..., 1, 1, 1)."""
-    from skimage.filters import threshold_otsu  # imported here because it takes half a second
-
     pictures = gray.detach().cpu().flatten(0, -3).numpy()
-    thresholds = [threshold_otsu(p) if p.min() < p.max() else 0.5 for p in pictures]
+    thresholds = [skimage.filters.threshold_otsu(p) if p.min() < p.max() else 0.5 for p in pictures]
     return gray.new_tensor(thresholds).view(*gray.shape[:-2], 1, 1)
 
 

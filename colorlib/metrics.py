@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import skimage  # loads its submodules when they are first used
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from skimage.color import deltaE_ciede2000
-from skimage.metrics import structural_similarity
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -64,9 +63,10 @@ def ssim(predicted: Tensor, real: Tensor) -> Tensor:
 
     Reference: Wang et al. 2004, with their Gaussian window of deviation 1.5, channel by channel.
     """
-    as_published = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    published = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    options = {"channel_axis": 0, "data_range": 1.0} | published
     return _photo_by_photo(
-        lambda *pair: structural_similarity(*pair, channel_axis=0, data_range=1.0, **as_published),
+        lambda *pair: skimage.metrics.structural_similarity(*pair, **options),
         *_as_pair(predicted, real),
     )
 
@@ -77,7 +77,7 @@ def ciede2000(predicted: Tensor, real: Tensor) -> Tensor:
     Reference: Sharma, Wu and Dalal 2005.
     """
     return _photo_by_photo(
-        lambda *pair: deltaE_ciede2000(*pair, channel_axis=0).mean(),
+        lambda *pair: skimage.color.deltaE_ciede2000(*pair, channel_axis=0).mean(),
         *map(rgb_to_lab, _as_pair(predicted, real)),
     )
 

@@ -5,6 +5,7 @@ ever half written. If a process is killed, the last good version of each file re
 `.part` file may be left over; you can delete it.
 """
 
+import csv
 import io
 import json
 import os
@@ -14,9 +15,9 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
-import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
@@ -253,7 +254,11 @@ class Run:
 
     def write_table(self, name: str, rows: list[dict]) -> None:
         """Write rows to a CSV file; `read_history` reads them."""
-        write_text(self.folder / name, pd.DataFrame(rows, dtype=object).to_csv(index=False))
+        text = io.StringIO()
+        table = csv.DictWriter(text, dict.fromkeys(chain(*rows)), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        write_text(self.folder / name, text.getvalue())
 
 
 def remove(folder: Path, patterns: Iterable[str]) -> None:
@@ -282,8 +287,15 @@ def read_history(path: str | Path) -> list[dict]:
     """Read the rows of a history.csv or validation.csv; [] if there is none yet."""
     if not Path(path).exists():
         return []
-    table = pd.read_csv(path)
-    return table.astype(object).where(table.notna(), None).to_dict("records")
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{name: _parse(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _parse(text: str) -> float | int | str | None:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text or None
 
 
 def differences(old: dict, new: dict) -> list[str]:
