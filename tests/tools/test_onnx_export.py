@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
     reason="no onnx here: pip install '.[test]'",
 )
 NETWORKS = {
-    "StridedUNet": partial(StridedUNet, width=4),
+    "StridedUNet": partial(StridedUNet, width=16),
     "PretrainedUNet": partial(PretrainedUNet, widths=(8, 8, 8, 8)),
 }
 
