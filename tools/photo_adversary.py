@@ -10,7 +10,7 @@ frozen, and takes the same steps on the same batches, with three seeds:
     rare colors     L1, weighted so that rare colors count more
     colorfulness    L1, and a reward for colorful pictures; no discriminator
     GAN             L1, and a patch discriminator
-    L1, as long     L1 for as many seconds as the GAN took
+    L1, as long     L1 for as many CPU seconds as the GAN took
 
 Each is measured on validation photos beside stage 1 × k, where k makes stage 1 exactly as
 colorful. Steps, seconds and seeds are recorded; a finished run is not repeated.
@@ -96,7 +96,7 @@ class PhotoAdversary:
             for name in [*losses, "GAN"]:
                 rows.append(self._once(name, seed, mixture, losses.get(name), self.steps))
             plain, gan = (r for r in rows[-len(losses) - 1 :] if r["variant"] in ("L1", "GAN"))
-            steps = round(self.steps * gan["seconds"] / plain["seconds"])
+            steps = round(self.steps * gan["cpu_seconds"] / plain["cpu_seconds"])
             rows.append(self._once("L1, as long", seed, mixture, l1, steps))
         write_json(
             self.results / "photo_adversary.json",
