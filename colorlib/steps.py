@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from colorlib import parallel
 from colorlib.config import TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
-from colorlib.generator import GENERATORS
+from colorlib.generator import GENERATORS, PretrainedUNet
 from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, gradient_penalty
 
 
@@ -23,8 +23,8 @@ class Networks:
     Without an adversarial loss there is no discriminator: it and its optimizer are None.
 
     A network that is passed in is trained as it is, so a part that is frozen stays frozen. If
-    nothing in it requires gradients, as after `load_generator`, it is thawed by its own
-    `requires_grad_(True)`, which a network with a frozen part can override.
+    nothing in it requires gradients, as after `load_generator`, all of it is trained, except for
+    the encoder of a `PretrainedUNet`: a few photos have nothing to teach it.
 
     Args:
         config: names the networks, the losses and Adam's settings.
@@ -55,6 +55,8 @@ class Networks:
     def _place(self, network: nn.Module) -> nn.Module:
         if not any(parameter.requires_grad for parameter in network.parameters()):
             network.requires_grad_(True)
+            if isinstance(network, PretrainedUNet):
+                network.encoder.requires_grad_(False)
         if parallel.count() > 1:  # all processes start with the first one's weights
             state = {name: value.cpu() for name, value in network.state_dict().items()}
             network.load_state_dict(parallel.from_first(state))

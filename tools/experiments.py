@@ -4,8 +4,9 @@
 
 Each run fine-tunes the shipped weights on a folder, trains a network from scratch for the same
 budget, and tests both. Runs that are done are skipped, and a run that was cut off continues. All
-results go to `data/results/photos.json`, which the lesson reads; each executed copy of the lesson
-is saved next to its run. With a budget in steps or epochs, the numbers repeat.
+results go to `data/results/photos.json`, which the lesson reads, and to a page of the website; each
+executed copy of the lesson is saved next to its run. With a budget in steps or epochs, the numbers
+repeat.
 """
 
 import json
@@ -16,8 +17,8 @@ import nbformat
 import tyro
 
 from colorlib.runs import write_json
-from lessonkit.lesson_10.results import photos_table
-from tools import ROOT
+from lessonkit.lesson_10.results import device_names, photos_table
+from tools import ROOT, put_between
 from tools.notebooks import environment
 
 LESSON = "10_train_on_photos"
@@ -47,6 +48,8 @@ class Experiments:
     """The folder of the runs."""
     out: Path = ROOT / "data" / "results" / "photos.json"
     """The file to write to."""
+    page: Path = ROOT / "site" / "pages" / "package.md"
+    """The page whose table is renewed."""
 
     def run(self) -> None:
         """Do what is not done, then write the results of all runs.
@@ -72,8 +75,10 @@ class Experiments:
                 measured = json.loads((path.with_suffix("") / "metrics.json").read_text("utf-8"))
                 rows.append({"data": data.name, "seed": seed} | measured)
         common = {"recipe": self.recipe, "size": self.size, "batch": self.batch}
-        write_json(self.out, common | {"budget": self.budget(), "runs": rows})
-        print(photos_table({"runs": rows}, "simple"))
+        results = common | {"budget": self.budget(), "runs": rows}
+        write_json(self.out, results)
+        put_between(self.page, "fine-tuning", results_page(results))
+        print(photos_table(results, "simple"))
 
     def budget(self) -> dict[str, float]:
         """The budget that was given, or 300 seconds."""
@@ -86,6 +91,22 @@ class Experiments:
         fixed = {"recipe": self.recipe, "size": self.size, "batch": self.batch}
         fixed |= {"seed": seed, "data": str(data.resolve()), "out": str(out)}
         return fixed | self.budget()
+
+
+def results_page(results: dict) -> str:
+    """The results as Markdown: how they were measured, then the table."""
+    [(unit, amount)] = results["budget"].items()
+    counts = {run["data"]: run["photos"] for run in results["runs"]}
+    photos = ", ".join(
+        f"`{name}` has {count['train']} photos to train on and {count['test']} to test"
+        for name, count in counts.items()
+    )
+    seeds = len({run["seed"] for run in results["runs"]})
+    return (
+        f"Each network was trained for {amount:g} {unit}, with {seeds} seeds "
+        f"({device_names(results)}); {photos}. Mean ± standard deviation over the seeds:\n\n"
+        f"{photos_table(results)}"
+    )
 
 
 def is_done(path: Path, parameters: dict) -> bool:

@@ -32,6 +32,7 @@ def executed(monkeypatch):
         tuned = ROW | {"ciede2000": 8.0 + parameters["seed"]}
         rows = {"gray": ROW, "lookup by L": ROW, "fine-tuned": tuned}
         facts = {"rows": rows, "environment": {"device": "a machine", "torch": "2"}}
+        facts |= {"photos": {"train": 100, "test": 20}}
         write_json(Path(parameters["out"]) / "metrics.json", facts)
         done = nbformat.v4.new_notebook(metadata={"papermill": {"parameters": parameters}})
         nbformat.write(done, path)
@@ -46,6 +47,8 @@ def matrix(tmp_path, **options):
         folder.mkdir(exist_ok=True)
     given = {"data": folders, "seeds": (0, 1), "epochs": 1}
     places = {"runs": tmp_path / "runs", "out": tmp_path / "photos.json"}
+    places |= {"page": tmp_path / "page.md"}
+    places["page"].write_text("# Page\n\n<!-- fine-tuning -->\n<!-- /fine-tuning -->\n", "utf-8")
     return Experiments(**given | places | options)
 
 
@@ -60,6 +63,9 @@ def test_each_folder_and_seed_is_run_once(tmp_path, executed):
     assert written["budget"] == {"epochs": 1} and len(written["runs"]) == 6
     assert (written["runs"][0]["data"], written["runs"][0]["seed"]) == ("one", 0)
     assert device_names(written) == "a machine, torch 2"
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "trained for 1 epochs, with 3 seeds (a machine, torch 2); `one` has 100 photos" in page
+    assert "fine-tuned" in page and page.startswith("# Page\n")
 
 
 def test_unusable_folders_are_reported_before_anything_is_run(tmp_path, executed):
@@ -168,6 +174,8 @@ def test_papermill_on_a_folder_killed_and_started_again_goes_on(photos, tmp_path
 def test_the_experiment_at_tiny_size(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("COLORLIB_PROFILE", "ci")
     places = {"runs": tmp_path / "runs", "out": tmp_path / "photos.json"}
+    places |= {"page": tmp_path / "page.md"}
+    places["page"].write_text("# Page\n\n<!-- fine-tuning -->\n<!-- /fine-tuning -->\n", "utf-8")
     tiny = {"size": 32, "batch": 4, "epochs": 1, "seeds": (0,), "recipe": "l1"}
     Experiments(data=(photos,), **tiny, **places).run()
     written = json.loads((tmp_path / "photos.json").read_text("utf-8"))
