@@ -130,8 +130,8 @@ def choose_k(answer):
     require(not isinstance(got, dict), "that is a whole row; return its k")
     require(
         got != 1.6,
-        "k = 1.6 is the largest k and the most colorful, but its PSNR, 24.6, is below 25.0: with it, "
-        "the network gives up its lead over the lookup. First drop the rows below the least PSNR",
+        "k = 1.6 is the largest k and the most colorful, but its PSNR, 24.6, is below 25.0: it "
+        "gives up its lead over the lookup. First drop the rows below the least PSNR",
     )
     require(got != 1.0, "k = 1.0 has the highest PSNR; the most colorful one is wanted")
     require(got != 1.2, "k = 1.2 is allowed, but k = 1.4 is more colorful and still above 25.0")
@@ -142,12 +142,12 @@ def choose_k(answer):
         "the answer must not depend on the order of the rows",
     )
     require(answer([dict(row) for row in rows], 25.8) == 1.2, "a PSNR equal to the least is enough")
-    rows.insert(3, {"k": 1.5, "psnr_ab": 25.1, "colorfulness": 27.5})  # too strong: colors clip
+    rows.insert(3, {"k": 1.5, "psnr_ab": 25.1, "colorfulness": 27.5})  # too much
     got = answer([dict(row) for row in rows], 25.0)
     require(
         got != 1.5,
-        "k = 1.5 is the largest k that keeps enough PSNR, but k = 1.4 is more colorful, 28.0 against "
-        "27.5: compare the colorfulness, not k",
+        "k = 1.5 is the largest k that keeps enough PSNR, but k = 1.4 is more colorful, 28.0 "
+        "against 27.5: compare the colorfulness, not k",
     )
     require(got == 1.4, f"with a row more, k = 1.5, the answer is still 1.4; you return {got}")
     return "chosen on validation photos; the test photos have had no say."
