@@ -89,6 +89,13 @@ def freeze_encoder(answer):
         any(outer),
         "now nothing learns at all; freeze `network.encoder`, not `network`",
     )
+    modules = [(f"network.{name}" if name else "network", m) for name, m in network.named_modules()]
+    marked = [name for name, module in modules if hasattr(module, "requires_grad")]
+    require(
+        not (marked and any(inner)),
+        f"`{min(marked, default='')}.requires_grad = False` freezes nothing: it only adds a new "
+        "attribute to a module. PyTorch reads requires_grad from each parameter of the encoder",
+    )
     require(
         not all(inner),
         "the encoder still learns: its parameters need requires_grad = False. (eval() doesn't do "
@@ -121,7 +128,11 @@ def choose_k(answer):
     ]
     got = answer([dict(row) for row in rows], 25.0)
     require(not isinstance(got, dict), "that is a whole row; return its k")
-    require(got != 1.6, "k = 1.6 is the most colorful of all, but its PSNR, 24.6, is below 25.0")
+    require(
+        got != 1.6,
+        "k = 1.6 is the largest k and the most colorful, but its PSNR, 24.6, is below 25.0: it "
+        "gives up its lead over the lookup. First drop the rows below the least PSNR",
+    )
     require(got != 1.0, "k = 1.0 has the highest PSNR; the most colorful one is wanted")
     require(got != 1.2, "k = 1.2 is allowed, but k = 1.4 is more colorful and still above 25.0")
     require(got in [row["k"] for row in rows], f"{got} is not one of the constants that were tried")
@@ -131,4 +142,12 @@ def choose_k(answer):
         "the answer must not depend on the order of the rows",
     )
     require(answer([dict(row) for row in rows], 25.8) == 1.2, "a PSNR equal to the least is enough")
+    rows.insert(3, {"k": 1.5, "psnr_ab": 25.1, "colorfulness": 27.5})  # too much
+    got = answer([dict(row) for row in rows], 25.0)
+    require(
+        got != 1.5,
+        "k = 1.5 is the largest k that keeps enough PSNR, but k = 1.4 is more colorful, 28.0 "
+        "against 27.5: compare the colorfulness, not k",
+    )
+    require(got == 1.4, f"with a row more, k = 1.5, the answer is still 1.4; you return {got}")
     return "chosen on validation photos; the test photos have had no say."

@@ -114,14 +114,11 @@ def race(meter: Meter, stages: Sequence[Stage]) -> list[dict]:
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
-    """Make a table of stages, like that of `tools.bench` but without memory."""
-    naive, lines = rows[0], []
-    for row in rows:
-        rates = [f"{row[key]:,.2f}" for key in RATES]
-        ratios = [f"{row[key] / naive[key]:.2f}" for key in RATES]
-        lines.append([row["name"], *rates, *ratios, f"{row['share']:.0%}"])
-    ratios = [f"{name} ×" for name in RATES.values()]
-    return pd.DataFrame(lines, columns=["photos per second", *RATES.values(), *ratios, "share"])
+    """Make a table of the stages' median rates, and of their shares of the matrix rate."""
+    lines = [
+        [row["name"], *(f"{row[key]:,.2f}" for key in RATES), f"{row['share']:.0%}"] for row in rows
+    ]
+    return pd.DataFrame(lines, columns=["photos per second", *RATES.values(), "share"])
 
 
 def gains(before: dict, after: dict) -> str:
@@ -232,10 +229,11 @@ def below_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, flo
     """Put what `draw_roof` shows into words, one line for each piece of work."""
     lines = []
     for name, (intensity, reached) in points.items():
-        roof, spare = min(rate, bandwidth * intensity), rate / (bandwidth * intensity)
-        line = f"{name}: {intensity:.3g} operations per byte, {reached / roof:.0%} of its roof"
-        in_the_meantime = f"memory decides: there would be time for ×{spare:.0f} the arithmetic"
-        lines.append(f"{line}; {in_the_meantime if spare > 1 else 'arithmetic decides'}")
+        roof, limit = rate, "arithmetic"
+        if bandwidth * intensity < rate:
+            roof, limit = bandwidth * intensity, "memory"
+        line = f"{name}: {intensity:.3g} operations per byte, so {limit} sets the limit"
+        lines.append(f"{line}; it reaches {reached / roof:.0%} of that")
     return "\n".join(lines)
 
 

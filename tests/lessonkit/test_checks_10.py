@@ -48,6 +48,10 @@ def choose_k(rows, least):
     return max(allowed, key=lambda row: row["colorfulness"])["k"]
 
 
+def largest_allowed(rows, least):
+    return max(row["k"] for row in rows if row["psnr_ab"] >= least)
+
+
 def frozen(network, part=lambda network: network.encoder):
     part(network).requires_grad_(False)
     return network
@@ -61,6 +65,17 @@ def shake_weights(network):
     with torch.no_grad():
         network.last.weight.add_(1)
     return freeze_encoder(network)
+
+
+def mark_encoder(network):
+    network.encoder.requires_grad = False
+    return sum(p.numel() for p in network.decoder.parameters())
+
+
+def mark_stages(network):
+    for stage in network.encoder.stages:
+        stage.requires_grad = False
+    return len(learning(network))
 
 
 RIGHT = {
@@ -96,10 +111,14 @@ WRONG = {
         (lambda network: frozen(network, lambda whole: whole.encoder.stem) and 1, "still learn"),
         (lambda network: frozen(frozen(network), lambda whole: whole.last) and 1, "frozen too"),
         (shake_weights, "have changed"),
+        (mark_encoder, "`network.encoder.requires_grad = False` freezes nothing"),
+        (mark_stages, "`network.encoder.stages.0.requires_grad = False` freezes nothing"),
         (lambda network: -freeze_encoder(network), "you return -"),
     ],
     "choose_k": [
-        (lambda rows, least: max(rows, key=lambda row: row["k"])["k"], "below 25.0"),
+        (lambda rows, least: max(rows, key=lambda row: row["k"])["k"], "gives up its lead"),
+        (largest_allowed, "not k"),
+        (lambda rows, least: choose_k(rows, least) if len(rows) == 4 else 1.0, "a row more"),
         (lambda rows, least: max(rows, key=lambda row: row["psnr_ab"])["k"], "highest PSNR"),
         (lambda rows, least: max(rows, key=lambda row: row["colorfulness"]), "a whole row"),
         (lambda rows, least: choose_k(rows, least + 0.5), "still above"),

@@ -138,7 +138,7 @@ def test_stages_take_turns_so_that_drift_cancels():
     assert rows[1]["rounds"]["step"] == [5, 15]
     said = fast.gains(*rows)
     assert said.startswith("stage 5:\n    loading ×2.50 (2.50 to 2.50), step ×2.50")
-    assert list(fast.table(rows)["end to end ×"]) == ["1.00", "2.50"]
+    assert list(fast.table(rows)["end to end"]) == ["4.00", "10.00"]
 
 
 def test_a_real_meter_measures_in_turns(tmp_path):
@@ -162,11 +162,10 @@ def test_the_work_of_a_forward_pass_is_what_was_counted_by_hand():
 
 def test_the_roof_says_who_waits():
     said = fast.below_roof(100.0, 10.0, {"sum": (0.5, 4.0), "product": (20.0, 50.0)}).splitlines()
-    assert said[0] == (
-        "sum: 0.5 operations per byte, 80% of its roof; "
-        "memory decides: there would be time for ×20 the arithmetic"
-    )
-    assert said[1] == "product: 20 operations per byte, 50% of its roof; arithmetic decides"
+    assert said == [
+        "sum: 0.5 operations per byte, so memory sets the limit; it reaches 80% of that",
+        "product: 20 operations per byte, so arithmetic sets the limit; it reaches 50% of that",
+    ]
 
 
 def test_figures_can_be_drawn():
