@@ -94,7 +94,8 @@ def check(examine: Callable[[Any], str]) -> Check:
             condition, and returns one sentence that says why the answer matters.
     """
     made = Check(examine)
-    CHECKS[f"{examine.__module__.rpartition('.')[2]}.{examine.__name__}"] = made
+    lesson = examine.__module__.removesuffix(".checks").rpartition(".")[2]
+    CHECKS[f"{lesson}.{examine.__name__}"] = made
     return made
 
 

@@ -55,7 +55,7 @@ class Matrix:
     """The folder of the runs."""
     out: Path = ROOT / "data" / "results"
     """The folder to write to: scenes.json, scenes.png, recipes.png, scenes/, brown.json."""
-    weights: Path = ROOT / "data" / "weights"
+    weights: Path = ROOT / "colorlib" / "weights"
     """The folder for the weights that the course ships."""
     page: Path = ROOT / "site" / "pages" / "results.md"
     """The page whose table is renewed."""

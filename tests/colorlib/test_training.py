@@ -941,7 +941,7 @@ def test_every_recipe_trains_a_little():
         config = small(recipe, steps=3)
         trained = train(config, Pictures(8, config.size))
         assert len(trained.history) == 3
-        assert (trained.discriminator is None) == (recipe in ("l1", "l2"))
+        assert (trained.discriminator is None) == (config.adversarial == "none")
 
 
 def test_the_tutorial_is_line_nine():

@@ -1,6 +1,6 @@
 """What the tests of a lesson's checks share: each accepts its solution and refuses wrong answers.
 
-A lesson's test file, tests/test_checks_NN.py, holds two tables:
+A lesson's test file, tests/lessonkit/test_checks_NN.py, holds two tables:
 
     RIGHT = {"gamma": gamma}
     WRONG = {"gamma": [(lambda v: v, "no gamma at all"), ...]}  # answer, words of the message

@@ -12,7 +12,7 @@ from lessonkit import checks
 from lessonkit.checks import CHECKS, Check, Mistake, filled, require_close
 
 FOLDER = Path(checks.__file__).parent
-LESSONS = sorted(path.stem for path in FOLDER.glob("lesson_*.py"))
+LESSONS = sorted(path.parent.name for path in FOLDER.glob("lesson_*/checks.py"))
 
 
 @Check
@@ -25,9 +25,10 @@ def double(answer):
 
 
 def all_checks():
+    assert LESSONS
     for lesson in LESSONS:
-        importlib.import_module(f"lessonkit.checks.{lesson}")
-    return CHECKS
+        importlib.import_module(f"lessonkit.{lesson}.checks")
+    return {name: one for name, one in CHECKS.items() if name.startswith("lesson_")}
 
 
 def stub(*arguments, **options): ...
