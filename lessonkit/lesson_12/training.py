@@ -7,6 +7,7 @@ import copy
 import math
 
 import torch
+from skimage.segmentation import flood
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -16,7 +17,9 @@ from colorlib.hints import BIN, BINS, Hinted
 MOST = 16  # hints on a training picture
 ONE_MORE = 3 / 4  # how likely another hint is: 4 per picture on average
 SMALL = 64  # a hint is at most this small a part of a picture's height, but at least a pixel
-TURNED = 0.5  # share of the training pictures whose hues are turned
+REPAINTED = 0.5  # share of the training pictures in which a thing is repainted
+SAME = 10.0  # what is less apart in (a*, b*) and connected counts as one thing
+STRONGEST = 80 / AB_SCALE  # chroma of the new color
 GUESSES, GUESS_WEIGHT = 64, 0.02  # pixels per picture whose color is guessed; weight of that loss
 SQUARES_WEIGHT = 5.0  # of the squared error beside the absolute one
 AVERAGE = 0.99  # of each step's averaged weights, the share that comes from before it
@@ -55,16 +58,33 @@ def draw_count(random: torch.Generator) -> int:
     return min(MOST, 1 + int(math.log(chance) / math.log(ONE_MORE)))
 
 
-def turn_hues(ab: Tensor, random: torch.Generator) -> Tensor:
-    """Turn all hues of some pictures by a random angle.
+def repaint(ab: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Repaint the thing at a random pixel of some pictures.
 
-    A hint on the sky must reach all of the sky also when it asks for something else than blue. With
-    true colors alone, the network would learn to spread only colors that it paints wrongly.
+    A hint should reach all of its thing and nothing else, whatever color it asks for. With true
+    colors alone, the network would learn to spread only colors that it gets wrong. A thing is
+    found as with a paint bucket: everything connected to the pixel in nearly the same color.
+
+    Args:
+        ab: real colors, (B, 2, H, W).
+        random: gives the random numbers.
+
+    Returns:
+        ab: (B, 2, H, W); and the row and column of the pixel in each picture, (B, 2).
     """
-    angle = 2 * math.pi * torch.rand(len(ab), 1, 1, generator=random)
-    angle = (angle * (torch.rand(len(ab), 1, 1, generator=random) < TURNED)).to(ab)
-    (a, b), cos, sin = ab.unbind(dim=1), angle.cos(), angle.sin()
-    return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=1)
+    made, pixels = ab.clone(), torch.empty(len(ab), 2, dtype=torch.long)
+    for picture, pixel in zip(made, pixels):
+        row, column = (int(torch.randint(side, (), generator=random)) for side in ab.shape[-2:])
+        pixel[:] = torch.tensor([row, column])
+        color = picture[:, row, column, None, None].clone()
+        angle, chroma, chance = torch.rand(3, generator=random)
+        if chance < REPAINTED:
+            apart = AB_SCALE * (picture - color).norm(dim=0)
+            thing = torch.from_numpy(flood(apart.cpu().numpy(), (row, column), tolerance=SAME))
+            direction = torch.stack([(2 * math.pi * angle).cos(), (2 * math.pi * angle).sin()])
+            new = (STRONGEST * chroma * direction).to(ab)[:, None, None]
+            picture += thing.to(ab.device) * (new - color)
+    return made.clamp(-1, 1), pixels
 
 
 class HintTraining:
@@ -97,9 +117,11 @@ class HintTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))
         L, real_ab = rgb_to_L_ab(rgb)
-        wanted = turn_hues(real_ab, self.random)
+        wanted, pixels = repaint(real_ab, self.random)
         ab, features = self.hinted.look(L)
         hints = random_hints(wanted, self.random).to(ab)
+        for marked, colors, (row, column) in zip(hints, wanted, pixels):
+            marked[:2, row, column], marked[2, row, column] = colors[:, row, column], 1
         error = self.hinted.apply_hints(ab, features, hints) - wanted
         loss = error.abs().mean() + SQUARES_WEIGHT * error.square().mean()
         guessed = self._loss_of_guesses(features, real_ab)

@@ -14,7 +14,7 @@ from lessonkit.lesson_12.training import (
     draw_count,
     in_bins,
     random_hints,
-    turn_hues,
+    repaint,
 )
 
 
@@ -50,16 +50,18 @@ def test_the_number_of_hints_is_geometric():
         assert counts[number] / 4000 == pytest.approx(0.25 * 0.75 ** (number - 1), abs=0.02)
 
 
-def test_hues_turn_and_chroma_stays():
-    ab = torch.rand(400, 2, 3, 3) - 0.5
-    turned = turn_hues(ab, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(turned.norm(dim=1), ab.norm(dim=1))
-    angles = [torch.atan2(each[:, 1], each[:, 0]) for each in (turned, ab)]
-    by = (angles[0] - angles[1]) % (2 * torch.pi)
-    by = torch.where(by > 2 * torch.pi - 1e-3, 0, by)
-    torch.testing.assert_close(by, by[:, :1, :1].expand_as(by), atol=1e-3, rtol=0)
-    assert (by[:, 0, 0] < 1e-3).float().mean() == pytest.approx(0.5, abs=0.1)
-    assert (by[:, 0, 0] > 3).any() and (by[:, 0, 0] > 1e-3).any()
+def test_the_thing_at_a_pixel_gets_another_color_and_nothing_else_does():
+    things = torch.zeros(8, 8, dtype=torch.long)
+    things[:, 4:], things[6:, 6:] = 1, 2  # the last one has the color of the first
+    palette = torch.tensor([[0.3, 0.0], [0.0, -0.3], [0.3, 0.0]])
+    ab = palette[things].permute(2, 0, 1).repeat(400, 1, 1, 1)
+    made, pixels = repaint(ab, torch.Generator().manual_seed(0))
+    changed = (made != ab).any(dim=1)
+    for where, colors, (row, column) in zip(changed, made, pixels):
+        assert not where.any() or torch.equal(where, things == things[row, column])
+        assert colors[:, where].unique(dim=1).shape[1] <= 1
+    assert changed.flatten(1).any(dim=1).float().mean() == pytest.approx(0.5, abs=0.1)
+    assert made.norm(dim=1).max() <= 80 / 110 + 1e-6
 
 
 def test_a_color_is_shared_out_so_that_its_mean_stays():
