@@ -22,7 +22,7 @@ def quick(tmp_path, monkeypatch):
     monkeypatch.setattr(hint_weights, "SCENES", 8)
     monkeypatch.setattr(hint_weights, "TEST_SCENES", 8)
     monkeypatch.setattr(hint_weights, "CHOSEN_ON", 2)
-    monkeypatch.setattr(hint_weights, "WARM_SECONDS", 0.1)
+    monkeypatch.setattr(hint_weights, "WARM_STEPS", 2)
     monkeypatch.setattr(hint_weights, "RESULTS", tmp_path / "hints.json")
     monkeypatch.setattr(hint_weights, "RUNS", tmp_path / "runs")
     for module in (hint_weights, hints):
@@ -31,7 +31,7 @@ def quick(tmp_path, monkeypatch):
 
 
 def test_scenes(quick):
-    OfScenes(seconds=0.1, seeds=(0, 1)).run()
+    OfScenes(steps=2, seeds=(0, 1)).run()
     results = json.loads((quick / "hints.json").read_text("utf-8"))["scenes"]
     assert results["counts"] == [0, 1, 2, 5, 10, 20]
     for row in results["seeds"]:
@@ -41,7 +41,7 @@ def test_scenes(quick):
         assert row["other"]["balloons"] > 0 and 0 <= row["any"]["obeyed"] <= 1
     assert load_hinted("scenes").spread.config["width"] == 32
     written = (quick / "runs" / "scenes-0.safetensors").stat().st_mtime_ns
-    OfScenes(seconds=0.1, seeds=(0,)).run()
+    OfScenes(steps=2, seeds=(0,)).run()
     assert (quick / "runs" / "scenes-0.safetensors").stat().st_mtime_ns == written
 
 
