@@ -211,14 +211,14 @@ class Colorize:
     device: str | None = None
     """cuda, mps or cpu; by default the best one there is."""
     hint: UseAppendAction[tuple[str, ...]] = ()
-    """A color that you know and the pixel where it belongs, such as 120,80,#c03020: 120 to the
-    right, 80 down. Give as many as you like, for one photo."""
+    """A color that you know and its pixel, such as 120,80,#c03020: 120 to the right, 80 down.
+    Repeat the option for more hints; works for one photo at a time."""
 
     def run(self) -> None:
         """Color photo after photo; name those that cannot be read, and continue."""
         hints = [text.split(",") for text in self.hint]
         if hints and len(self.targets()) > 1:
-            raise ValueError("hints are places in one photo: give only that photo")
+            raise ValueError("hints belong to one photo: name only that photo")
         load = load_hinted if hints else load_generator
         generator = load(self.weights, choose_device(self.device))
         size = self.size or int(read_card(self.weights).get("size", 256))

@@ -62,7 +62,7 @@ def colorize(
 
     Raises:
         PhotoError: the photo cannot be read.
-        ValueError: a hint is outside of the photo, or the generator takes no hints.
+        ValueError: a hint is outside the photo, or the generator can't take hints.
 
     Example:
         >>> colorize("old.jpg").save("old_colored.png")
@@ -76,7 +76,7 @@ def colorize(
     photo = _open_rgb(image)
     small = _small_lightness(photo, *model_shape(photo.height, photo.width, size or 256))
     if hints and not isinstance(generator, Hinted):
-        raise ValueError("this generator takes no hints; colorlib.hints.load_hinted loads some")
+        raise ValueError("this generator takes no hints; one from load_hinted does")
     marked = [hint_map(hints, small, photo.size)] if hints else []
     return _join(photo, _predict(generator, small, *marked))
 

@@ -1,20 +1,20 @@
 """Tell it the color: hints from a user, on top of any trained generator.
 
-A hint is a color at a place. It does not say where that color ends: a click on a balloon means the
+A hint is a color at a place. It doesn't say where that color ends: a click on a balloon means the
 balloon, not a disk around the click. So a second network describes each pixel by a few numbers
-that are close for pixels of one thing. The closer the description of a pixel is to that of a hinted
-one, the larger is its share of the hint's color. The shares of all hints and of "no change" add up
+that are similar within a thing. The more similar a pixel's description is to that of a hinted
+pixel, the larger its share of the hint's color. The shares of all hints and of "no change" add up
 to 1:
 
     share of hint k = exp(s_k) / (1 + Σ exp(s_j)),  s_k = strength - |description - that of k|²
 
-The shares do not depend on the colors asked for, so an unusual color is obeyed like a usual one.
-Without hints, the result is the plain generator's, to the bit.
+The shares don't depend on the requested colors, so an unusual color is obeyed like a usual one.
+Without hints, the result is bit for bit that of the plain generator.
 
 References: Zhang et al. 2017, "Real-time user-guided image colorization with learned deep priors",
 for hint maps, random hints in training and suggested colors. Differs: their network turns L and
 hints into ab by convolutions alone; here hints spread by attention (Vaswani et al. 2017), with
-distances in place of products.
+distances instead of products.
 """
 
 import warnings
@@ -30,20 +30,20 @@ from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
 from colorlib.generator import StridedUNet, convolution
 from colorlib.runs import SHIPPED, WEIGHTS, RunError, load_generator, read_weights
 
-Hint = tuple[float, float, str]  # x and y in pixels from the upper left corner, and a color
-DESCRIPTION = 16  # learned numbers that describe a pixel, besides its place
-BIN = 20  # side of the bins of a* and b* in CIE units; their middles:
+Hint = tuple[float, float, str]  # x and y in pixels from the upper left corner; color
+DESCRIPTION = 16  # learned numbers that describe a pixel; its place is added
+BIN = 20  # side of a bin of (a*, b*) in CIE units; the bins' centers:
 BINS = torch.cartesian_prod(torch.arange(-90.0, 111, BIN), torch.arange(-110.0, 111, BIN))
-ROUNDED = 2 / 255  # RGB may miss 0..1 by this much, because colors are rounded to bytes
+ROUNDED = 2 / 255  # how far RGB may leave 0..1, because colors are rounded to bytes
 
 
 class Spread(nn.Module):
-    """Describe each pixel, so that a hint's color spreads over the thing that it is on.
+    """Describe each pixel, so that a hint's color spreads over the thing it was placed on.
 
     Args:
-        channels: of what the generator's last layer sees.
-        width: as of `StridedUNet`.
-        depth: as of `StridedUNet`.
+        channels: number of channels that the generator's last layer sees.
+        width: see `StridedUNet`.
+        depth: see `StridedUNet`.
     """
 
     def __init__(self, channels: int = 32, width: int = 32, depth: int = 3):
@@ -52,13 +52,13 @@ class Spread(nn.Module):
         self.body = StridedUNet(width, depth)
         self.body.first = convolution(channels + 3, width // 2, stride=1)
         self.body.last = nn.Conv2d(width, DESCRIPTION, kernel_size=1)
-        self.guess = nn.Linear(width, len(BINS))  # logits of a pixel's color
-        self.reach = nn.Parameter(torch.tensor(2.0))  # how much the place counts
+        self.guess = nn.Linear(width, len(BINS))  # logits of the color bins
+        self.reach = nn.Parameter(torch.tensor(2.0))  # weight of the place
         self.strength = nn.Parameter(torch.tensor(4.0))
         self.tolerance = nn.Parameter(torch.tensor(0.1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Describe pixels by features (B, width, h, w): (B, 18, h, w); the last two are places."""
+        """Describe pixels by features (B, width, h, w): (B, 18, h, w), the last two their place."""
         place = (self.reach * places(features)).expand(len(features), -1, -1, -1)
         return torch.cat([self.body.last(features), place], dim=1)
 
@@ -67,8 +67,8 @@ class Hinted(nn.Module):
     """A generator that takes hints.
 
     Args:
-        generator: a trained one, whose last layer is called `last`. It is not changed.
-        spread: says where the colors of hints go.
+        generator: a trained generator whose last layer is called `last`. It isn't changed.
+        spread: decides where the colors of hints go.
     """
 
     def __init__(self, generator: nn.Module, spread: Spread):
@@ -76,7 +76,7 @@ class Hinted(nn.Module):
         self.generator, self.spread = generator.requires_grad_(False), spread
 
     def train(self, mode: bool = True) -> "Hinted":
-        """Train only what spreads hints; the generator stays in eval mode."""
+        """Set the mode of `spread` only; the generator stays in eval mode."""
         super().train(mode)
         self.generator.eval()
         return self
@@ -85,8 +85,8 @@ class Hinted(nn.Module):
         """Predict chroma from lightness and hints.
 
         Args:
-            L: L*/100, (B, 1, H, W), as the generator takes it.
-            hints: (B, 3, H, W): ab and 1 where there is a hint, 0 elsewhere; see `hint_map`.
+            L: L*/100, (B, 1, H, W), as for the generator.
+            hints: hint map, (B, 3, H, W): ab and 1 at each hint, 0 elsewhere; see `hint_map`.
 
         Returns:
             ab: (B, 2, H, W), in -1..1.
@@ -95,11 +95,11 @@ class Hinted(nn.Module):
         return ab if hints is None else self.apply_hints(ab, features, hints)
 
     def look(self, L: Tensor) -> tuple[Tensor, Tensor]:
-        """Do the part that takes time, and does not depend on the hints.
+        """Do the slow part, which doesn't depend on the hints.
 
         Returns:
-            ab: the generator's, (B, 2, H, W).
-            features: (B, width, h, w), as fine as what the generator's last layer sees.
+            ab: the generator's prediction, (B, 2, H, W).
+            features: (B, width, h, w), at the resolution of the generator's last layer.
         """
         seen = []
         hook = self.generator.last.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
@@ -109,7 +109,7 @@ class Hinted(nn.Module):
         return ab, self.spread.body.features(torch.cat([seen[0], pixels], dim=1))
 
     def apply_hints(self, ab: Tensor, features: Tensor, hints: Tensor) -> Tensor:
-        """Change what `look` returned by hints; see `forward`."""
+        """Apply hints to the result of `look`; see `forward`."""
         scale = ab.shape[-1] // features.shape[-1]
         painted, marked = avg_pool2d(ab, scale), avg_pool2d(hints, scale)
         described, rules = self.spread(features), (self.spread.strength, self.spread.tolerance)
@@ -117,21 +117,21 @@ class Hinted(nn.Module):
         return (ab + interpolate(change, ab.shape[-2:], mode="bilinear")).clamp(-1, 1)
 
     def likely(self, features: Tensor, x: int, y: int) -> Tensor:
-        """The probability of each of the colors `BINS` at a pixel of one picture, without hints.
+        """Return the probability of each color in `BINS` at a pixel of one picture, without hints.
 
         Args:
             features: (1, width, h, w), from `look`.
-            x: the pixel's column, in pixels of the features.
+            x: column of the pixel in the features.
             y: its row.
         """
         return self.spread.guess(features[0, :, y, x]).softmax(dim=0)
 
 
 def load_hinted(name: str | Path = "photos", device: torch.device | str = "cpu") -> Hinted:
-    """Load the shipped generator "photos" or "scenes" as one that takes hints.
+    """Load the shipped generator "photos" or "scenes", ready to take hints.
 
     Raises:
-        RunError: other weights take no hints.
+        RunError: these weights can't take hints.
     """
     if name not in SHIPPED:
         raise RunError(f"only the weights {' and '.join(SHIPPED)} take hints, not {name}")
@@ -142,7 +142,7 @@ def load_hinted(name: str | Path = "photos", device: torch.device | str = "cpu")
 
 
 def places(picture: Tensor) -> Tensor:
-    """The place of each pixel of (..., h, w), down and to the right in shorter sides: (2, h, w)."""
+    """Return each pixel's distance from the top and left edge, in shorter sides: (2, h, w)."""
     height, width = picture.shape[-2:]
     down, right = (torch.arange(side) / min(height, width) for side in (height, width))
     return torch.stack(torch.meshgrid(down, right, indexing="ij")).to(picture)
@@ -155,22 +155,23 @@ def spread_hints(
     strength: Tensor | float,
     tolerance: Tensor | float = torch.inf,
 ) -> Tensor:
-    """Give each pixel its share of the colors of hints; equation in the module's docstring.
+    """Give each pixel its share of each hint's color; the module's docstring has the equation.
 
     Args:
         ab: as painted without hints, (B, 2, H, W).
-        hints: (B, 3, H, W); in the third channel more than 0 where there is a hint, and the first
-            two are ab times the third.
-        described: what decides how much a pixel has to do with a hint, (B, C, H, W).
-        strength: at a hint, exp(-strength) of the painted color stays.
-        tolerance: a hint that differs by much less from the painted ab shifts it, and its shades
-            stay; one that differs by much more replaces it.
+        hints: hint map, (B, 3, H, W). The mask may be a fraction; the first two channels are ab
+            times the mask.
+        described: descriptions of the pixels, (B, C, H, W); similar ones share a hint.
+        strength: at a hint, about exp(-strength) of the painted color stays.
+        tolerance: a hint that differs from the painted ab by much less than this shifts it, so
+            that shades stay; a hint that differs by much more replaces it.
 
     Returns:
         ab: (B, 2, H, W).
     """
     is_hint = (hints[:, 2:] > 0).flatten(1).float()  # (B, H·W)
-    chosen = is_hint.topk(int(is_hint.sum(dim=1).max()), dim=1)  # K pixels, some may be no hints
+    # as many pixels as the most hints of a picture; pictures with fewer get some that are not hints
+    chosen = is_hint.topk(int(is_hint.sum(dim=1).max()), dim=1)  # K pixels
 
     def at_hints(x: Tensor) -> Tensor:  # (B, C, H, W) to (B, C, K)
         return x.flatten(2).gather(2, chosen.indices[:, None].expand(-1, x.shape[1], -1))
@@ -190,14 +191,14 @@ def spread_hints(
 
 
 def hint_map(hints: Sequence[Hint], L: Tensor, size: tuple[int, int]) -> Tensor:
-    """Mark each hint at its pixel of the picture that the network sees.
+    """Write hints into a hint map of the size that the network sees.
 
-    Of a color only hue and chroma count; the lightness is the photo's. If no screen can show so
-    much chroma at that lightness, a warning says what is taken instead.
+    Only a color's hue and chroma count, because the photo has its own lightness. If a screen can't
+    show that much chroma at that lightness, a warning says which color is used instead.
 
     Args:
-        hints: (x, y, color) in pixels of the photo; a color is "#c03020", or a name such as "red".
-            Of two at one pixel, the later one counts.
+        hints: (x, y, color) in pixels of the photo; a color is "#c03020" or a name such as "red".
+            If two hints fall on one pixel, the later one counts.
         L: L*/100 of the picture that the network sees, (1, 1, H, W).
         size: width and height of the photo.
 
@@ -205,7 +206,7 @@ def hint_map(hints: Sequence[Hint], L: Tensor, size: tuple[int, int]) -> Tensor:
         (1, 3, H, W): ab and 1 at hinted pixels, 0 elsewhere.
 
     Raises:
-        ValueError: something is not a hint, or is outside of the photo.
+        ValueError: a hint is malformed or outside the photo.
     """
     made = L.new_zeros(1, 3, *L.shape[-2:])
     for hint in hints:
@@ -214,12 +215,12 @@ def hint_map(hints: Sequence[Hint], L: Tensor, size: tuple[int, int]) -> Tensor:
             rgb = torch.tensor(ImageColor.getcolor(color, "RGB"), dtype=torch.uint8)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             example = "(120, 80, '#c03020')"
-            raise ValueError(f"a hint is x, y and a color, as {example}, not {hint!r}") from error
+            raise ValueError(
+                f"a hint is x, y and a color, such as {example}, not {hint!r}"
+            ) from error
         if not (0 <= x < size[0] and 0 <= y < size[1]):
             sides = f"{size[0]} pixels wide and {size[1]} high"
-            raise ValueError(
-                f"the hint at ({x:g}, {y:g}) is outside of the photo, which is {sides}"
-            )
+            raise ValueError(f"the hint at ({x:g}, {y:g}) is outside the photo, which is {sides}")
         row, column = int(y / size[1] * L.shape[-2]), int(x / size[0] * L.shape[-1])
         here = L[..., row : row + 1, column : column + 1]
         own, ab = (part.to(L) for part in rgb_to_L_ab(rgb[None, :, None, None]))
@@ -227,14 +228,14 @@ def hint_map(hints: Sequence[Hint], L: Tensor, size: tuple[int, int]) -> Tensor:
         if not torch.equal(shown, ab):
             taken = (255 * L_ab_to_rgb(here, shown)).round().flatten().int().tolist()
             why = f"too {'dark' if here < own else 'light'} for {color} at ({x:g}, {y:g})"
-            instead = f"#{bytes(taken).hex()} is taken instead"
+            instead = f"#{bytes(taken).hex()} is used instead"
             warnings.warn(f"the photo is {why}; {instead}", stacklevel=3)
         made[..., row, column] = torch.cat([shown, torch.ones_like(here)], dim=1)[..., 0, 0]
     return made
 
 
 def within_gamut(L: Tensor, ab: Tensor) -> Tensor:
-    """Make chroma paler, of the same hue, until a screen can show it at this lightness.
+    """Reduce chroma at constant hue until a screen can show it at this lightness.
 
     Args:
         L: L*/100, (B, 1, H, W).

@@ -1,4 +1,4 @@
-// A picture to click on. Python does the work (board_widget.py); this shows it and passes clicks on.
+// A picture to click on. Python does the work (board_widget.py); this file shows it and sends clicks.
 
 function element(kind, parent, attributes = {}) {
   const made = Object.assign(document.createElement(kind), attributes);
@@ -6,7 +6,7 @@ function element(kind, parent, attributes = {}) {
   return made;
 }
 
-// Where a click hit an element, from 0 to 1.
+// The place of a click within its element, from 0 to 1.
 function place(event) {
   const box = event.currentTarget.getBoundingClientRect();
   return {

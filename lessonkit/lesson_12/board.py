@@ -1,4 +1,4 @@
-"""A picture to click on: pick a color, and the network spreads it; still pictures elsewhere."""
+"""A picture to click on: pick a color, and the network spreads it. Static mode shows stills."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,22 +17,22 @@ from colorlib.metrics import to_image
 from lessonkit.figures import picture_grid, show
 from lessonkit.widgets import is_static
 
-MOST_CHOICES, LEAST_SHARE = 6, 0.04  # colors that are offered, and how likely they are at least
-WIDEST = 640  # pixels of the picture that is shown
-WHEEL, RIM = 160, 100.0  # its side in pixels; the chroma at its rim, in CIE units
+MOST_CHOICES, LEAST_SHARE = 6, 0.04  # colors on offer, and the smallest probability of each
+WIDEST = 640  # width and height of the shown picture, at most
+WHEEL, RIM = 160, 100.0  # side in pixels; chroma at the rim in CIE units
 A_BINS, B_BINS = len(BINS[:, 0].unique()), len(BINS[:, 1].unique())
 
 
 class Board:
-    """A picture, the hints on it, and how it looks with them.
+    """A picture and the hints on it.
 
     Args:
-        hinted: takes hints.
-        picture: PIL image; of its colors only the lightness is used.
-        size: of the shorter side that the network sees, in pixels.
+        hinted: the network.
+        picture: PIL image; only its lightness is used.
+        size: pixels of the shorter side that the network sees.
 
     Attributes:
-        hints: (x, y, color), as `colorlib.colorize` takes them for this picture.
+        hints: (x, y, color), as for `colorlib.colorize`.
     """
 
     def __init__(self, hinted: Hinted, picture: Image.Image, size: int):
@@ -47,11 +47,11 @@ class Board:
             self.ab, self.features = hinted.look(self.L)
 
     def add(self, x: float, y: float, color: str) -> None:
-        """Put a hint at a pixel, in place of one that is there."""
+        """Add a hint; it replaces an earlier one at the same pixel."""
         self.hints = [hint for hint in self.hints if hint[:2] != (x, y)] + [(x, y, color)]
 
     def paint(self, hints: Sequence[Hint] | None = None) -> Image.Image:
-        """Color the picture with some hints, or with those on the board."""
+        """Color the picture with the given hints, or with those on the board."""
         marked = hint_map(self.hints if hints is None else hints, self.L, self.picture.size)
         with torch.no_grad():
             ab = self.hinted.apply_hints(self.ab, self.features, marked)
@@ -59,9 +59,9 @@ class Board:
         return to_image(L_ab_to_rgb(self.shown_L, ab)[0])
 
     def likely(self, x: float, y: float) -> list[tuple[str, float]]:
-        """Colors that the network finds likely at a pixel: color and probability, likeliest first.
+        """Return the likely colors at a pixel with their probabilities, likeliest first.
 
-        Each is a peak among the bins, with the probability of the bins around it.
+        Each color is a peak among the bins; its probability includes the bins around it.
         """
         row, column = self._place(x, y, self.features)
         with torch.no_grad():
@@ -75,7 +75,7 @@ class Board:
         return [pair for pair in found if pair[1] >= LEAST_SHARE]
 
     def wheel(self, x: float, y: float) -> Image.Image:
-        """All colors at a pixel's lightness: gray in the middle, white where a screen has none."""
+        """Draw all colors of a pixel's lightness: gray in the center, white outside the gamut."""
         here = self._lightness_at(x, y).expand(1, 1, WHEEL, WHEEL)
         steps = (torch.arange(WHEEL) + 0.5) / WHEEL * 2 - 1
         ab = (
@@ -85,11 +85,11 @@ class Board:
         return to_image(torch.where(can_show.all(dim=1), L_ab_to_rgb(here, ab), 1.0)[0])
 
     def on_wheel(self, x: float, y: float, across: float, down: float) -> str:
-        """The color at a place of the wheel, 0..1 each; the strongest there is of its hue."""
+        """Return the color at a place on the wheel (0..1 each), or the most vivid of its hue."""
         return self._color(x, y, RIM * torch.tensor([2 * across - 1, 1 - 2 * down]))
 
     def _color(self, x: float, y: float, ab: Tensor) -> str:
-        """The color of this a* and b*, (2,), at a pixel's lightness."""
+        """Return the hex color with this (a*, b*) at a pixel's lightness."""
         here = self._lightness_at(x, y)
         rgb = L_ab_to_rgb(here, within_gamut(here, ab[None, :, None, None] / AB_SCALE))
         return f"#{bytes((255 * rgb).round().flatten().int().tolist()).hex()}"
@@ -99,7 +99,7 @@ class Board:
         return self.L[..., row : row + 1, column : column + 1]
 
     def _place(self, x: float, y: float, grid: Tensor) -> tuple[int, int]:
-        """The row and column of a coarser grid (..., h, w) where a pixel of the picture is."""
+        """Return the row and column of a pixel of the picture in a coarser grid (..., h, w)."""
         return tuple(
             int(at / side * cells)
             for at, side, cells in zip((y, x), self.picture.size[::-1], grid.shape[-2:])
@@ -107,7 +107,7 @@ class Board:
 
 
 def lightness(picture: Image.Image) -> Tensor:
-    """L*/100 of a PIL image, (1, 1, H, W)."""
+    """Return L*/100 of a PIL image, (1, 1, H, W)."""
     return gray_from_lightness(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
 
 
@@ -120,18 +120,18 @@ def ask(
     stills: Sequence[Sequence[Hint]],
     titles: Sequence[str],
 ) -> Board:
-    """Show a picture to click on; still pictures with given hints where nobody can click.
+    """Show a picture to click on, or stills with given hints in static mode.
 
     Args:
-        hinted: takes hints.
+        hinted: the network.
         picture: PIL image.
-        size: of the shorter side that the network sees, in pixels.
-        alt: what there is to see.
-        stills: the hints of each still picture.
-        titles: one per still picture.
+        size: pixels of the shorter side that the network sees.
+        alt: alternative text of the stills.
+        stills: the hints of each still.
+        titles: one per still.
 
     Returns:
-        The board; its `hints` are those that were clicked.
+        The board; clicks change its `hints`.
     """
     board = Board(hinted, picture, size)
     widget = None if is_static() else make_widget(board)
@@ -145,7 +145,7 @@ def ask(
 
 
 def make_widget(board: Board) -> Any:
-    """The widget of a board; without anywidget None, and a word on what to install."""
+    """Make the widget of a board; without anywidget, say how to install it and return None."""
     try:
         from lessonkit.lesson_12.board_widget import BoardWidget
     except ImportError:
@@ -155,7 +155,7 @@ def make_widget(board: Board) -> Any:
 
 
 def with_marks(shown: Image.Image, hints: Sequence[Hint], size: tuple[int, int]) -> Image.Image:
-    """Draw a ring at each hint of a picture that is shown in another size."""
+    """Mark each hint on an enlarged copy of a picture; `size` is that of the hints' picture."""
     scale = max(1, 400 // shown.height)
     large = shown.resize((scale * shown.width, scale * shown.height), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)

@@ -1,4 +1,4 @@
-"""The widget of a `Board`, for JupyterLab, VS Code and Colab: imported only where it is shown."""
+"""The widget of a `Board` for JupyterLab, VS Code and Colab; imported only if it is shown."""
 
 import base64
 from pathlib import Path
@@ -14,15 +14,15 @@ LEAST_WIDTH = 384  # pixels on the screen: small pictures are enlarged
 
 
 class BoardWidget(anywidget.AnyWidget):
-    """What board.js shows, and what it is told; places run from 0 to 1.
+    """The Python side of board.js. Places run from 0 to 1.
 
     Attributes:
-        board: has the hints.
+        board: holds the hints.
         picture, wheel: PNG as a data URL.
-        width: of the picture on the screen.
-        choices: [color, percent] for each likely color at the place that was clicked.
-        marks: [x, y, color] for each hint.
-        at: [x, y], the place that was clicked; empty at first.
+        width: pixels of the picture on the screen.
+        choices: [color, percent] of each likely color at the clicked place.
+        marks: [x, y, color] of each hint.
+        at: [x, y] of the clicked place; empty before the first click.
     """
 
     _esm = Path(__file__).with_name("board.js")
@@ -41,7 +41,7 @@ class BoardWidget(anywidget.AnyWidget):
         self.redraw()
 
     def hear(self, message: dict) -> None:
-        """Do what a click asks for: place, color, wheel, undo or clear."""
+        """Handle a click: place, color, wheel, undo or clear."""
         board, kind = self.board, message["kind"]
         if kind == "place":
             self.at = [min(max(message[axis], 0), 0.9999) for axis in "xy"]
@@ -60,12 +60,12 @@ class BoardWidget(anywidget.AnyWidget):
         self.redraw()
 
     def clicked(self) -> tuple[int, int]:
-        """The pixel of the picture that was clicked."""
+        """Return the pixel of the picture that was clicked."""
         width, height = self.board.picture.size
         return int(self.at[0] * width), int(self.at[1] * height)
 
     def redraw(self) -> None:
-        """Paint with the hints that there are."""
+        """Paint the picture with the current hints."""
         width, height = self.board.picture.size
         self.marks = [
             [(x + 0.5) / width, (y + 0.5) / height, color] for x, y, color in self.board.hints
@@ -74,5 +74,5 @@ class BoardWidget(anywidget.AnyWidget):
 
 
 def data_url(picture: Image.Image) -> str:
-    """A picture as the source of an <img>."""
+    """Encode a picture as the source of an <img>."""
     return "data:image/png;base64," + base64.b64encode(encode(picture, compress_level=1)).decode()

@@ -12,16 +12,14 @@ from colorlib.scenes import LABELS, render_scenes
 from lessonkit.checks import check, filled, require, require_close
 from lessonkit.lesson_09.fooled import difference_map
 
-SCENE = 12  # number of the test scene of exercise 4
-SEEN, FOOLED = (
-    20.0,
-    0.1,
-)  # ΔE of a change that nobody overlooks; share of the rest that must show it
+SCENE = 5  # number of the test scene of exercise 4
+SEEN = 20.0  # ΔE of a change that nobody overlooks
+FOOLED = 0.1  # share of everything else that must show such a change
 
 
 @check
 def mark(answer):
-    """Exercise 1: the hint map of some hints."""
+    """Exercise 1: write hints into a hint map."""
     hints = [(2, 5, 0.3, -0.2), (7, 1, 0.0, 0.0), (2, 5, 0.1, 0.4)]
     got = answer(list(hints), 8, 12)
     require(isinstance(got, torch.Tensor), f"return a tensor, not a {type(got).__name__}")
@@ -40,7 +38,7 @@ def mark(answer):
     require(
         gray == 1 or got[0, 2].sum() == 0 or got[0, 2, 2, 5] != 1,
         "the gray hint at row 7, column 1 is not marked. Its a* and b* are 0, as they are where "
-        "there is no hint: only the mask can tell. Mark it whatever its color",
+        "there is no hint, so only the mask can tell. Mark every hint, whatever its color",
     )
     require(got[0, 2].sum() != 0, "the mask, channel 2, is 0 everywhere: put a 1 at each hint")
     require(
@@ -54,19 +52,19 @@ def mark(answer):
     )
     require(
         not torch.allclose(got[0, :2, 2, 5], torch.tensor([0.3, -0.2])),
-        "of two hints at one pixel the earlier one is left: the later one should replace it",
+        "two hints are at one pixel, and you keep the earlier one: the later one should replace it",
     )
     require(
         got[0, 2, 5, 2] == 0,
         "row and column are swapped: the row comes first, made[0, :, row, column]",
     )
-    require_close(got, wanted, "at each hint put a*, b* and 1, and leave 0 everywhere else")
-    return "a gray hint is a hint: only the mask tells it from no hint at all."
+    require_close(got, wanted, "put a*, b* and 1 at each hint, and leave 0 everywhere else")
+    return "only the mask can tell a gray hint from no hint at all."
 
 
 @check
 def shares(answer):
-    """Exercise 2: how much of each hint's color a pixel takes."""
+    """Exercise 2: each hint's share of each pixel."""
     apart, strength = torch.tensor([[0.0, 3.0], [9.0, 9.5], [1.0, 1.0], [40.0, 45.0]]), 2.0
     got = answer(apart.clone(), strength)
     require(isinstance(got, torch.Tensor), f"return a tensor, not a {type(got).__name__}")
@@ -83,18 +81,21 @@ def shares(answer):
     mistakes = [
         (
             score.softmax(dim=1),
-            "the shares of the hints alone add up to 1, even far away from all of them: there, "
-            "nothing should change. Put 1, the weight of no change, into the sum below",
+            "your shares add up to 1 even far away from all hints: there, "
+            "nothing should change. Add 1, the weight of no change, to the denominator",
         ),
-        (score.softmax(dim=0), "you add up over the pixels; each pixel shares itself out: dim=1"),
+        (
+            score.softmax(dim=0),
+            "you sum over the pixels; each pixel has shares of its own: dim=1",
+        ),
         (score.exp(), "these are the weights; divide them by 1 plus their sum"),
         (
             score.sigmoid(),
-            "each hint by itself: with two of them a pixel may give away more than 1",
+            "you treat each hint by itself, so the shares of a pixel can add up to more than 1",
         ),
         (
             (-apart).exp() / (1 + (-apart).exp().sum(dim=1, keepdim=True)),
-            "the strength is missing: a hint's own pixel should follow it nearly all the way",
+            "the strength is missing: a hint's own pixel should take nearly all of its color",
         ),
         (
             (apart - strength).exp() / (1 + (apart - strength).exp().sum(dim=1, keepdim=True)),
@@ -104,14 +105,16 @@ def shares(answer):
     for wrong, message in mistakes:
         require(not torch.allclose(got, wrong, atol=1e-4), message)
     require_close(
-        got, full[:, 1:], "exp(strength - apart), divided by 1 plus the pixel's sum of them"
+        got,
+        full[:, 1:],
+        "divide exp(strength - apart) by 1 plus the pixel's sum of these",
     )
-    return "near a hint it takes all, far away nothing, and two hints compete."
+    return "near a hint, a pixel takes its color; far away it takes nothing; two hints compete."
 
 
 @check
 def random_hint(answer):
-    """Exercise 3: one random hint, taken from the truth."""
+    """Exercise 3: one random hint with its true color."""
     ab = torch.rand(2, 6, 9) - 0.5
     seen, corners = set(), set()
     for _ in range(400):
@@ -126,13 +129,16 @@ def random_hint(answer):
         seen.add(int(rows.max() - rows.min()) + 1)
         corners |= {("top", int(rows.min())), ("left", int(columns.min()))}
         corners |= {("bottom", int(rows.max())), ("right", int(columns.max()))}
-    require(len(seen) > 1, f"all squares are {min(seen)} wide: draw the side as well")
-    message = f"sides of {sorted(seen)} came; randint stops before its end"
-    require(seen == {1, 2, 3}, f"1, 2 and 3 pixels are wanted: {message}")
+    require(len(seen) > 1, f"all squares have side {min(seen)}: draw the side at random as well")
+    message = f"your sides are {sorted(seen)}; randint excludes its upper end"
+    require(seen == {1, 2, 3}, f"the side should be 1, 2 or 3 pixels: {message}")
     edges = {("top", 0), ("left", 0), ("bottom", 5), ("right", 8)}
     for side, _ in sorted(edges - corners):
-        require(False, f"no square ever touches the {side} edge: there are n - side + 1 places")
-    return "a thousand such hints, and a network can learn what they mean."
+        require(
+            False,
+            f"no square ever touches the {side} edge: use n - side + 1 places",
+        )
+    return "from many such hints, a network can learn how far a hint reaches."
 
 
 def _examine_hint(got, ab):
@@ -144,30 +150,30 @@ def _examine_hint(got, ab):
     height, width = (int(x.max() - x.min()) + 1 for x in (rows, columns))
     require(
         height == width and mask.sum() == height * width,
-        f"the mask marks {int(mask.sum())} pixels in a box of {height}×{width}: one square is "
-        "wanted. Near an edge a slice is cut off: draw the corner so that the square fits",
+        f"the mask marks {int(mask.sum())} pixels in a box of {height}×{width}: it should be one "
+        "square. Near an edge, slices get cut off: draw the corner so that the square fits",
     )
     square = ab[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     marked = got[:2, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     require(
         height == 1 or not torch.equal(marked, square),
-        "each pixel has its own color: a hint is one color, the mean over its square",
+        "each pixel keeps its own color: a hint has one color, the mean over its square",
     )
     mean = square.mean(dim=(1, 2), keepdim=True)
     overall = square.mean()
     require(
         height == 1 or not torch.allclose(marked, overall.expand_as(marked), atol=1e-5),
-        "a* and b* came out alike: take the mean over rows and columns, dim=(1, 2), not over both",
+        "a* and b* are equal: take the mean over rows and columns, dim=(1, 2), not over channels",
     )
     require_close(marked, mean.expand_as(marked), "take the mean of ab inside the square")
-    require((got[:2] * (1 - mask) == 0).all(), "outside of the square, ab should be 0 as well")
+    require((got[:2] * (1 - mask) == 0).all(), "outside the square, ab should be 0 as well")
 
 
 @check
 def fool(answer):
-    """Exercise 4: a hint whose color ends up on something else."""
+    """Exercise 4: a hint that spills onto something else."""
     values = [filled(value) for value in filled(answer)]
-    require(len(values) == 3, 'a hint is (x, y, color), as (20, 50, "#c03020")')
+    require(len(values) == 3, 'a hint is (x, y, color), such as (20, 50, "#c03020")')
     hinted, L, labels = scene_to_fool()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -185,18 +191,19 @@ def fool(answer):
     own = changed[thing].mean().item()
     require(
         own > 3 or spilled >= FOOLED,
-        f"your hint on the {name} hardly changes anything: the network paints it like that anyway",
+        f"your hint on the {name} changes hardly anything: that is nearly the color it had",
     )
     require(
         spilled >= FOOLED,
         f"your hint on the {name} changes {spilled:.1%} of everything else by more than ΔE "
-        f"{SEEN:.0f}; {FOOLED:.0%} is wanted. What looks like the {name}, and is something else?",
+        f"{SEEN:.0f}; at least {FOOLED:.0%} is needed. "
+        f"Where does the {name} look like something else?",
     )
-    return f"meant for the {name}, it has spilled over {spilled:.0%} of everything else."
+    return f"it was meant for the {name}, and has spilled over {spilled:.0%} of everything else."
 
 
 @cache
 def scene_to_fool() -> tuple[Hinted, torch.Tensor, torch.Tensor]:
-    """The network, the scene's L (1, 1, 64, 64) and its labels (64, 64) of exercise 4."""
+    """Return the network of exercise 4, and its scene's L (1, 1, 64, 64) and labels (64, 64)."""
     rgb, labels = render_scenes(SCENE + 1, seed=TEST_SCENES_SEED)
     return load_hinted("scenes"), rgb_to_L_ab(rgb[-1:])[0], labels[-1]

@@ -1,4 +1,4 @@
-"""How well hints are obeyed: two baselines, PSNR over the number of hints, and balloons."""
+"""Measure hints: two baselines, PSNR over the number of hints, and obedient balloons."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -17,7 +17,7 @@ from lessonkit.lesson_12.training import random_hints
 COUNTS = (0, 1, 2, 5, 10, 20)  # hints
 HARD = 50.0  # a strength at which shares are 0 or 1
 SMALLEST_BALLOON = 20  # pixels
-CLOSE = 10.0  # ΔE within which a balloon has the color that was asked for
+CLOSE = 10.0  # largest mean ΔE at which a balloon counts as obedient
 
 Painter = Callable[[Tensor, Tensor, Tensor], Tensor]  # L, ab without hints, hint map -> ab
 
@@ -26,10 +26,10 @@ Painter = Callable[[Tensor, Tensor, Tensor], Tensor]  # L, ab without hints, hin
 
 
 def filled_disk(radius: float) -> Painter:
-    """Shift the painted color inside disks around the hints; where two overlap, by the nearer one.
+    """Shift the painted color inside disks around hints; where disks overlap, the nearer hint wins.
 
     Args:
-        radius: of the disks, in shorter sides of the picture.
+        radius: in shorter sides of the picture.
     """
 
     def paint(L: Tensor, ab: Tensor, hints: Tensor) -> Tensor:
@@ -40,12 +40,12 @@ def filled_disk(radius: float) -> Painter:
 
 
 def similar_lightness(reach: float, softness: float, strength: float) -> Painter:
-    """Shift the painted color where lightness and place are like those of a hint.
+    """Shift the painted color where lightness and place are similar to those of a hint.
 
     Args:
-        reach: how far away shares have fallen to 1/e, in shorter sides of the picture.
-        softness: the same, for the difference of L*/100.
-        strength: as of `spread_hints`.
+        reach: distance at which a pixel's weight has fallen to 1/e, in shorter sides.
+        softness: the same for the difference in L*/100.
+        strength: see `spread_hints`.
     """
 
     def paint(L: Tensor, ab: Tensor, hints: Tensor) -> Tensor:
@@ -72,17 +72,17 @@ def hint_curves(
     counts: Sequence[int] = COUNTS,
     seed: int = 0,
 ) -> dict[str, Tensor]:
-    """Measure PSNR ab with random hints: the network, and baselines with the same hints.
+    """Measure PSNR ab of a network and of baselines that get the same random hints.
 
     Args:
-        hinted: takes hints; its own generator paints for the baselines.
+        hinted: the network; its generator also paints for the baselines.
         rgb: the pictures, uint8 (3, H, W) each.
         baselines: name -> painter.
-        counts: numbers of hints; the first hints of a picture are the same in all counts.
-        seed: of the hints.
+        counts: numbers of hints; larger counts start with the same hints.
+        seed: seed of the hints.
 
     Returns:
-        name -> (pictures, counts) in dB; the network is called "network".
+        name -> (pictures, counts) in dB; the network's name is "network".
     """
     curves: dict[str, list] = {name: [] for name in ("network", *baselines)}
     with torch.no_grad():
@@ -102,7 +102,7 @@ def hint_curves(
 
 
 def best_painter(hinted: Hinted, rgb: Sequence[Tensor], painters: list[Painter]) -> int:
-    """The number of the baseline with the best PSNR over all numbers of hints above 0."""
+    """Return the index of the painter with the best mean PSNR over all counts above 0."""
     named = {str(number): painter for number, painter in enumerate(painters)}
     curves = hint_curves(hinted, rgb, named, COUNTS[1:], seed=1)
     return max(range(len(painters)), key=lambda number: curves[str(number)].mean().item())
@@ -117,16 +117,16 @@ def ask_balloons(
     """Give one hint to each balloon, at a random pixel inside its rim, and see what happens.
 
     Args:
-        hinted: takes hints.
+        hinted: the network.
         rgb: scenes, uint8 (N, 3, H, W).
         labels: their label maps, (N, H, W).
-        request: the color to ask for: "other" is the paint that the balloon does not have, "any"
-            is a random hue.
-        seed: of the pixels and hues.
+        request: which color to ask for: "other" for the paint that the balloon doesn't have,
+            "any" for a random hue.
+        seed: seed of the pixels and hues.
 
     Returns:
-        For each balloon of 20 pixels and more: `off`, the mean ΔE00 between its color and the one
-        asked for; `rest`, the mean ΔE00 by which everything else has changed; `pixels`.
+        For each balloon with at least 20 pixels: `off`, the mean ΔE00 between its color and the
+        requested one; `rest`, the mean ΔE00 by which everything else changed; `pixels`.
     """
     random, rows = torch.Generator().manual_seed(seed), []
     for picture, of in zip(rgb, labels):
@@ -159,7 +159,7 @@ def ask_balloons(
 
 
 def wanted_ab(request: str, real_ab: Tensor, random: torch.Generator) -> Tensor:
-    """The color to ask for at a pixel whose real ab is (1, 2): scaled ab, (1, 2, 1, 1)."""
+    """Choose the color to ask for at a pixel with this real ab, (1, 2): ab, (1, 2, 1, 1)."""
     if request == "other":
         paint = BALLOON_BLUE_AB if real_ab[0, 1] > 0 else BALLOON_RED_AB
         return torch.tensor(paint)[None, :, None, None] / AB_SCALE
@@ -168,7 +168,7 @@ def wanted_ab(request: str, real_ab: Tensor, random: torch.Generator) -> Tensor:
 
 
 def obeyed(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Sum up what `ask_balloons` found."""
+    """Summarize the result of `ask_balloons`."""
     off, rest = (torch.tensor([row[name] for row in rows]) for name in ("off", "rest"))
     return {
         "balloons": len(rows),

@@ -1,4 +1,4 @@
-"""What lesson 12 draws: likely colors, shares of a hint, and PSNR over the number of hints."""
+"""Figures of lesson 12: likely colors, shares of a hint, PSNR over the number of hints."""
 
 from collections.abc import Sequence
 
@@ -19,11 +19,11 @@ LINES = {
 
 
 def draw_likely(board: Board, named: dict[str, tuple[int, int]]) -> Figure:
-    """Draw the likely colors at some places as bars, each in its color.
+    """Draw the likely colors at some places as one divided bar per place.
 
     Args:
-        board: the picture.
-        named: what is there -> (x, y).
+        board: holds the picture.
+        named: name of each place -> (x, y).
     """
     figure, axes = plt.subplots(figsize=(8, 0.7 * len(named) + 1))
     for row, (x, y) in enumerate(named.values()):
@@ -39,7 +39,7 @@ def draw_likely(board: Board, named: dict[str, tuple[int, int]]) -> Figure:
 
 
 def hint_shares(hint: Hint, L: Tensor, described: Tensor, strength: float | Tensor) -> Tensor:
-    """The share that each pixel takes of a hint's color: (H, W), 0..1.
+    """Return each pixel's share of a hint's color: (H, W), 0..1.
 
     Args:
         hint: (x, y, color) in pixels of L.
@@ -48,12 +48,12 @@ def hint_shares(hint: Hint, L: Tensor, described: Tensor, strength: float | Tens
         strength: see `spread_hints`.
     """
     marked = hint_map([hint], L, L.shape[:1:-1])
-    marked[:, :2] = marked[:, 2:]  # in the color 1, 1, on a picture painted 0, 0
+    marked[:, :2] = marked[:, 2:]  # ask for (1, 1) on a picture that is (0, 0)
     return spread_hints(torch.zeros_like(marked[:, :2]), marked, described, strength)[0, 0]
 
 
 def learned_shares(hint: Hint, L: Tensor, hinted: Hinted) -> Tensor:
-    """The same with what a network has learned; its features are as fine as L."""
+    """Return the same for a trained network whose features have the size of L."""
     with torch.no_grad():
         described = hinted.spread(hinted.look(L)[1])
         return hint_shares(hint, L, described, hinted.spread.strength)
@@ -73,8 +73,8 @@ def draw_curves(results: dict[str, dict], counts: Sequence[int]) -> Figure:
     """Draw PSNR ab over the number of hints, one panel per data set.
 
     Args:
-        results: title of the panel -> curves, as `tools.hint_weights` records them.
-        counts: numbers of hints.
+        results: panel title -> curves as recorded by `tools.hint_weights`.
+        counts: the numbers of hints.
     """
     figure, panels = plt.subplots(1, len(results), figsize=(4.5 * len(results), 3.8), squeeze=False)
     for axes, (title, curves) in zip(panels[0], results.items()):

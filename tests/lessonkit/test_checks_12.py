@@ -74,7 +74,7 @@ RIGHT = {
     "mark": mark,
     "shares": shares,
     "random_hint": random_hint,
-    "fool": (20, 50, "#c03020"),
+    "fool": (12, 42, "#c03020"),
 }
 WRONG = {
     "mark": [
@@ -85,7 +85,7 @@ WRONG = {
         (lambda *arguments: mark(*arguments)[:, [2, 0, 1]], "in another order"),
         (mask_everywhere, "1 everywhere"),
         (adds, "added up"),
-        (lambda hints, h, w: mark(hints[::-1], h, w), "the earlier one is left"),
+        (lambda hints, h, w: mark(hints[::-1], h, w), "keep the earlier one"),
         (swapped, "swapped"),
         (lambda *arguments: 2 * mark(*arguments), "leave 0 everywhere else"),
         (lambda *arguments: [1], "return a tensor"),
@@ -104,20 +104,20 @@ WRONG = {
     ],
     "random_hint": [
         (lambda ab: random_hint(ab)[None], "should be (3, 6, 9)"),
-        (lambda ab: random_hint(ab, most=1), "draw the side as well"),
-        (lambda ab: random_hint(ab, most=2), "randint stops"),
+        (lambda ab: random_hint(ab, most=1), "draw the side at random"),
+        (lambda ab: random_hint(ab, most=2), "randint excludes"),
         (lambda ab: random_hint(ab, fits=False), "cut off"),
         (lambda ab: random_hint(ab, color=lambda square: square), "its own color"),
-        (lambda ab: random_hint(ab, color=lambda square: square.mean()), "came out alike"),
+        (lambda ab: random_hint(ab, color=lambda square: square.mean()), "are equal"),
         (lambda ab: random_hint(ab, color=lambda square: square[:, :1, :1]), "take the mean"),
         (never_at_the_edge, "touches the bottom edge"),
-        (leaves_color_outside, "outside of the square"),
+        (leaves_color_outside, "outside the square"),
         (lambda ab: torch.zeros(3, 6, 9), "no hint was marked"),
         (lambda ab: 255 * random_hint(ab), "0 or 1"),
     ],
     "fool": [
         ((20, 50), "a hint is (x, y, color)"),
-        ((200, 50, "red"), "outside of the photo"),
+        ((200, 50, "red"), "outside the photo"),
         ((20, 50, "no color"), "a hint is x, y and a color"),
     ],
 }
