@@ -9,6 +9,7 @@ of data/results/hints.json. What is finished is not done again while it is in th
 
 import json
 import time
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -235,7 +236,7 @@ def parts_of(training: HintTraining) -> dict:
 def ship(name: str, spread: Spread, card: dict) -> None:
     """Write weights into the package, in half precision."""
     path = WEIGHTS / f"hints-{name}.safetensors"
-    save_generator(path, spread, half=True, **card)
+    save_generator(path, deepcopy(spread).half(), **card)
     print(f"{path}: {count_parameters(spread):,} parameters, {path.stat().st_size / 1e6:.1f} MB")
 
 
