@@ -17,6 +17,7 @@ Read the modules in this order, which is also the order of the course:
     steps          one step of each network
     batches        photos as batches of L and ab on the device
     training       the loop around the steps: stop, resume, several processes
+    hints          colors that a user knows, and where they go
     coloring       a gray photo in, a color photo out, at any size
     cli            colorlib train | evaluate | show | colorize | threshold | download
 

@@ -15,13 +15,20 @@ import torch
 import tyro
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, Positional
+from tyro.conf import (
+    FlagCreatePairsOff,
+    OmitArgPrefixes,
+    OmitSubcommandPrefixes,
+    Positional,
+    UseAppendAction,
+)
 
 from colorlib import parallel
 from colorlib.coloring import NOTE, black_and_white, colorize, save_photo
 from colorlib.config import RECIPES, TrainConfig
 from colorlib.decode import PhotoError
 from colorlib.download import TERMS, download_caltech101, download_duts
+from colorlib.hints import load_hinted
 from colorlib.metrics import evaluate_run, results_table
 from colorlib.photos import CACHE, count_reasons, find_photos, open_data, split_by_photo
 from colorlib.runs import (
@@ -203,10 +210,17 @@ class Colorize:
     """Pixels at which the network looks at a photo; by default the size it was trained at."""
     device: str | None = None
     """cuda, mps or cpu; by default the best one there is."""
+    hint: UseAppendAction[tuple[str, ...]] = ()
+    """A color that you know and its pixel, such as 120,80,#c03020: 120 to the right, 80 down.
+    Repeat the option for more hints; works for one photo at a time."""
 
     def run(self) -> None:
         """Color photo after photo; name those that cannot be read, and continue."""
-        generator = load_generator(self.weights, choose_device(self.device))
+        hints = [text.split(",") for text in self.hint]
+        if hints and len(self.targets()) > 1:
+            raise ValueError("hints belong to one photo: name only that photo")
+        load = load_hinted if hints else load_generator
+        generator = load(self.weights, choose_device(self.device))
         size = self.size or int(read_card(self.weights).get("size", 256))
         targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
         copies = {*targets.values()}
@@ -217,7 +231,7 @@ class Colorize:
                 counts["skipped"] += 1
                 continue
             try:
-                save_photo(target, colorize(path, generator, size), self.format)
+                save_photo(target, colorize(path, generator, size, hints=hints), self.format)
             except PhotoError as error:
                 tqdm.write(f"failed: {error}", sys.stderr)
                 counts["failed"] += 1

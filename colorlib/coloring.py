@@ -9,6 +9,7 @@ All full-size work is done strip by strip: a 100-megapixel scan would take gigab
 
 import os
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from torch.nn import functional
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness, to_black_and_white
 from colorlib.decode import PhotoError, image_to_rgb, read_photo, strips
+from colorlib.hints import Hint, Hinted, hint_map, load_hinted
 from colorlib.metrics import Colorizer, at_work
 from colorlib.runs import atomic_write, choose_device, load_generator, read_card
 
@@ -37,6 +39,7 @@ def colorize(
     generator: Colorizer | None = None,
     size: int | None = None,
     device: torch.device | str | None = None,
+    hints: Sequence[Hint] = (),
 ) -> Image.Image:
     """Color one photo at its full size.
 
@@ -51,24 +54,31 @@ def colorize(
         size: side of the photos in training, in pixels; by default the shipped network's, or 256.
         device: where the network runs. By default a given one stays where it is, and the shipped
             one runs on the GPU if there is one.
+        hints: colors that you know, as (x, y, color) in pixels of the upright photo; see
+            `colorlib.hints.hint_map`.
 
     Returns:
         PIL image, mode RGB, as large as the upright photo, with the photo's EXIF and dpi in `info`.
 
     Raises:
         PhotoError: the photo cannot be read.
+        ValueError: a hint is outside the photo, or the generator can't take hints.
 
     Example:
         >>> colorize("old.jpg").save("old_colored.png")
+        >>> colorize("old.jpg", hints=[(120, 80, "#c03020")]).save("red_scarf.png")
     """
     if generator is None:
         size = size or read_card("photos")["size"]
-        generator = _shipped(choose_device(device))
+        generator = _shipped(choose_device(device), bool(hints))
     elif device is not None and isinstance(generator, nn.Module):
         generator = generator.to(device)
     photo = _open_rgb(image)
     small = _small_lightness(photo, *model_shape(photo.height, photo.width, size or 256))
-    return _join(photo, _predict(generator, small))
+    if hints and not isinstance(generator, Hinted):
+        raise ValueError("this generator takes no hints; one from load_hinted does")
+    marked = [hint_map(hints, small, photo.size)] if hints else []
+    return _join(photo, _predict(generator, small, *marked))
 
 
 def model_shape(height: int, width: int, size: int = 256) -> tuple[int, int]:
@@ -121,8 +131,8 @@ def save_photo(
 
 
 @cache
-def _shipped(device: torch.device) -> nn.Module:
-    return load_generator("photos", device)
+def _shipped(device: torch.device, takes_hints: bool = False) -> nn.Module:
+    return (load_hinted if takes_hints else load_generator)("photos", device)
 
 
 def _open_rgb(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Image:
@@ -157,11 +167,12 @@ def _small_lightness(photo: Image.Image, height: int, width: int) -> Tensor:
     return L.clamp(0, 1)
 
 
-def _predict(generator: Colorizer, L: Tensor) -> Tensor:
+def _predict(generator: Colorizer, *inputs: Tensor) -> Tensor:
     """Call a generator in eval mode, on its device and in its precision; leave it as it was."""
     with at_work(generator) as device:
+        L = inputs[0]
         dtype = next(generator.parameters(), L).dtype if isinstance(generator, nn.Module) else None
-        return generator(L.to(device, dtype)).to(L)
+        return generator(*(each.to(device, dtype) for each in inputs)).to(L)
 
 
 def _join(photo: Image.Image, ab: Tensor) -> Image.Image:

@@ -124,7 +124,11 @@ class StridedUNet(nn.Module):
     def forward(self, L: Tensor) -> Tensor:
         """Predict chroma from lightness; arguments, result and errors as `UNet.forward`."""
         check_input(L, self.multiple)
-        x = self.first(L)  # (B, 16, H, W)
+        return torch.tanh(self.last(self.features(L)))  # (B, 2, H, W)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Compute what the last layer sees, (B, width, H, W), from what the first one does."""
+        x = self.first(x)  # (B, 16, H, W)
         skips = []
         for block in self.down:
             skips.append(x)
@@ -132,7 +136,7 @@ class StridedUNet(nn.Module):
         for block in self.up:
             enlarged = functional.interpolate(block(x), scale_factor=2.0, mode="nearest")
             x = torch.cat([skips.pop(), enlarged], dim=1)  # up to (B, 32, H, W)
-        return torch.tanh(self.last(x))  # (B, 2, H, W)
+        return x
 
 
 # EfficientNet-Lite0, a stage a row: how many times a block widens its input, the side of its

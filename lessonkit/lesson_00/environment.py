@@ -15,6 +15,7 @@ GIGABYTE = 10**9
 ROOM = 2 * GIGABYTE  # for the runs of all lessons
 
 WITHOUT = {  # an optional package -> what a learner does without
+    "anywidget": "you see still pictures in place of those that you can click on in lesson 12",
     "docutils": "`make class` can't print formulas",
     "ipython": "no lesson runs in a notebook",
     "ipywidgets": "you see still pictures instead of sliders and buttons",

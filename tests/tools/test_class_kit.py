@@ -201,7 +201,7 @@ def test_the_guide_has_every_lesson_with_its_minutes_and_its_teachers_notes(kit,
         told = [line for line in last if not line.startswith("<") and "](" not in line]
         assert len(told) > 5 and all(line in guide for line in told)
     behind = guide.partition("## If you go on")[2]
-    assert re.findall(r"^### (\d\d)", behind, flags=re.MULTILINE) == ["10", "11"]
+    assert re.findall(r"^### (\d\d)", behind, flags=re.MULTILINE) == ["10", "11", "12"]
 
 
 def test_every_teachers_question_has_an_answer_and_misunderstandings_one_heading(course):
@@ -262,6 +262,7 @@ def test_what_comes_out_on_paper_stands_below_its_exercise(kit, course):
         ("09.2", math.floor(64 * 64 / 50)),
         ("09.3", 0.3 * math.hypot(255, 127.5)),
         ("11.1", 1 / (1 / 100 + 1 / 25)),
+        ("12.2", round(math.exp(2) / (1 + 2 * math.exp(2)), 2)),
     ],
 )
 def test_a_result_on_paper_is_right(key, value):

@@ -1,0 +1,1 @@
+"""What lesson 12 imports besides the modules that lessons share."""
