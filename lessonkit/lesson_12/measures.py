@@ -5,6 +5,7 @@ from itertools import product
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from colorlib.color import AB_SCALE, L_ab_to_rgb, rgb_to_L_ab
 from colorlib.hints import Hinted, hint_map, places, spread_hints, within_gamut
@@ -113,7 +114,7 @@ def best_painter(hinted: Hinted, rgb: Sequence[Tensor], painters: list[Painter])
 def ask_balloons(
     hinted: Hinted, rgb: Tensor, labels: Tensor, request: str = "other", seed: int = 0
 ) -> list[dict[str, float]]:
-    """Give one hint to each balloon, at a random pixel of it, and see what happens.
+    """Give one hint to each balloon, at a random pixel inside its rim, and see what happens.
 
     Args:
         hinted: takes hints.
@@ -130,9 +131,11 @@ def ask_balloons(
     random, rows = torch.Generator().manual_seed(seed), []
     for picture, of in zip(rgb, labels):
         inside = of == LABELS.index("balloon")
-        pixels = inside.nonzero()
-        if len(pixels) < SMALLEST_BALLOON:
+        count = int(inside.sum())
+        if count < SMALLEST_BALLOON:
             continue
+        # on the rim, a pixel is half sky
+        pixels = (-max_pool2d(-inside[None].float(), 3, stride=1, padding=1))[0].nonzero()
         row, column = pixels[int(torch.randint(len(pixels), (), generator=random))].tolist()
         L, real_ab = rgb_to_L_ab(picture[None])
         here = L[:, :, row, column][..., None, None]
@@ -149,7 +152,7 @@ def ask_balloons(
             {
                 "off": apart[inside].mean().item(),
                 "rest": apart[~inside].mean().item(),
-                "pixels": len(pixels),
+                "pixels": count,
             }
         )
     return rows

@@ -17,6 +17,7 @@ from colorlib.hints import BIN, BINS, Hinted
 MOST = 16  # hints on a training picture
 ONE_MORE = 3 / 4  # how likely another hint is: 4 per picture on average
 SMALL = 64  # a hint is at most this small a part of a picture's height, but at least a pixel
+EVEN = 0.25  # the same chance for every pixel, in mean errors
 REPAINTED = 0.5  # share of the training pictures in which a thing is repainted
 SAME = 10.0  # what is less apart in (a*, b*) and connected counts as one thing
 STRONGEST = 80 / AB_SCALE  # chroma of the new color
@@ -58,8 +59,8 @@ def draw_count(random: torch.Generator) -> int:
     return min(MOST, 1 + int(math.log(chance) / math.log(ONE_MORE)))
 
 
-def repaint(ab: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Repaint the thing at a random pixel of some pictures.
+def repaint(ab: Tensor, error: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Repaint the thing at a random pixel of some pictures, mostly where a network errs.
 
     A hint should reach all of its thing and nothing else, whatever color it asks for. With true
     colors alone, the network would learn to spread only colors that it gets wrong. A thing is
@@ -67,15 +68,17 @@ def repaint(ab: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
 
     Args:
         ab: real colors, (B, 2, H, W).
+        error: how wrong the network is without hints, (B, H, W): people give hints there.
         random: gives the random numbers.
 
     Returns:
         ab: (B, 2, H, W); and the row and column of the pixel in each picture, (B, 2).
     """
-    made, pixels = ab.clone(), torch.empty(len(ab), 2, dtype=torch.long)
-    for picture, pixel in zip(made, pixels):
-        row, column = (int(torch.randint(side, (), generator=random)) for side in ab.shape[-2:])
-        pixel[:] = torch.tensor([row, column])
+    made, chances = ab.clone(), error.flatten(1).cpu()
+    chances = chances + EVEN * chances.mean(dim=1, keepdim=True) + 1e-6
+    pixels = chances.multinomial(1, generator=random)[:, 0]
+    pixels = torch.stack([pixels // ab.shape[-1], pixels % ab.shape[-1]], dim=1)
+    for picture, (row, column) in zip(made, pixels.tolist()):
         color = picture[:, row, column, None, None].clone()
         angle, chroma, chance = torch.rand(3, generator=random)
         if chance < REPAINTED:
@@ -117,8 +120,8 @@ class HintTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))
         L, real_ab = rgb_to_L_ab(rgb)
-        wanted, pixels = repaint(real_ab, self.random)
         ab, features = self.hinted.look(L)
+        wanted, pixels = repaint(real_ab, (ab - real_ab).norm(dim=1), self.random)
         hints = random_hints(wanted, self.random).to(ab)
         for marked, colors, (row, column) in zip(hints, wanted, pixels):
             marked[:2, row, column], marked[2, row, column] = colors[:, row, column], 1

@@ -55,7 +55,7 @@ def hint_shares(hint: Hint, L: Tensor, described: Tensor, strength: float | Tens
 def learned_shares(hint: Hint, L: Tensor, hinted: Hinted) -> Tensor:
     """The same with what a network has learned; its features are as fine as L."""
     with torch.no_grad():
-        described, _ = hinted.spread(hinted.look(L)[1])
+        described = hinted.spread(hinted.look(L)[1])
         return hint_shares(hint, L, described, hinted.spread.strength)
 
 

@@ -55,13 +55,17 @@ def test_the_thing_at_a_pixel_gets_another_color_and_nothing_else_does():
     things[:, 4:], things[6:, 6:] = 1, 2  # the last one has the color of the first
     palette = torch.tensor([[0.3, 0.0], [0.0, -0.3], [0.3, 0.0]])
     ab = palette[things].permute(2, 0, 1).repeat(400, 1, 1, 1)
-    made, pixels = repaint(ab, torch.Generator().manual_seed(0))
+    error = torch.ones(400, 8, 8)
+    error[:, :6, :4] = 30  # of the first thing
+    made, pixels = repaint(ab, error, torch.Generator().manual_seed(0))
     changed = (made != ab).any(dim=1)
     for where, colors, (row, column) in zip(changed, made, pixels):
         assert not where.any() or torch.equal(where, things == things[row, column])
         assert colors[:, where].unique(dim=1).shape[1] <= 1
     assert changed.flatten(1).any(dim=1).float().mean() == pytest.approx(0.5, abs=0.1)
     assert made.norm(dim=1).max() <= 80 / 110 + 1e-6
+    on_first = (things[pixels[:, 0], pixels[:, 1]] == 0).float().mean()
+    assert on_first > 0.7, "where the network errs, more things are repainted"
 
 
 def test_a_color_is_shared_out_so_that_its_mean_stays():
