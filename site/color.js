@@ -264,6 +264,8 @@ function allowSaving(isAllowed) {
 function moveLine(position) {
   line.value = position;
   picture.style.setProperty("--line", `${line.value}%`);
+  picture.querySelector(".before").hidden = line.value < 5; // nothing is gray
+  picture.querySelector(".after").hidden = line.value > 95;
   line.setAttribute("aria-valuetext", `${line.value}% gray, ${100 - line.value}% colored`);
 }
 
