@@ -52,7 +52,7 @@ def trained(make):
 def network(request, tmp_path_factory):
     """A network as it is shipped: saved in half precision and loaded again."""
     path = tmp_path_factory.mktemp("weights") / "network.safetensors"
-    save_generator(path, trained(NETWORKS[request.param]), half=True)
+    save_generator(path, trained(NETWORKS[request.param]).half())
     return load_generator(path)
 
 
@@ -67,7 +67,7 @@ def run(path, L):
     """All that the reference implementation of ONNX makes of a file."""
     from onnx.reference import ReferenceEvaluator
 
-    return [*map(torch.from_numpy, ReferenceEvaluator(path).run(None, {"L": L.numpy()}))]
+    return [*map(torch.from_numpy, ReferenceEvaluator(str(path)).run(None, {"L": L.numpy()}))]
 
 
 def predict(path, L):
