@@ -6,6 +6,7 @@
 export const AB_SCALE = 110; // the network's ab are a* and b* divided by this
 
 const STEPS = 65535;
+const ROUNDED = 2 / 255; // sRGB may miss 0..1 by this much, because colors are rounded to bytes
 const XYZ_FROM_RGB = [
   [0.412453, 0.35758, 0.180423],
   [0.212671, 0.71516, 0.072169],
@@ -85,6 +86,24 @@ export function paintColors(luminance, a, b, rgba) {
     rgba[j + 2] = toByte(bx * x + by * y + bz * z);
     rgba[j + 3] = 255;
   }
+}
+
+/** Make a color paler until a screen can show it at this L* / 100: `within_gamut` in colorlib. */
+export function withinGamut(L, [a, b]) {
+  for (let step = 64; step > 0; step--) {
+    const factor = step / 64;
+    if (canShow(L, factor * a, factor * b)) return [factor * a, factor * b];
+  }
+  return [0, 0];
+}
+
+function canShow(L, a, b) {
+  const curve = (L + 0.16) / 1.16;
+  const xyz = [curve + (AB_SCALE * a) / 500, curve, curve - (AB_SCALE * b) / 200].map(uncurve);
+  return RGB_FROM_XYZ.every((row) => {
+    const value = gammaOn(row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2]);
+    return value > -ROUNDED && value < 1 + ROUNDED;
+  });
 }
 
 // --- sizes ---

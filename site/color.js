@@ -3,11 +3,13 @@
 // In the edition that is one file, each file that the page needs stands in an element with the
 // file's name as its id; served from a folder, it is fetched.
 
+import { makeBoard } from "./color-board.js";
 import { addNote } from "./color-files.js";
 import { AB_SCALE, paintColors, toLuminance } from "./color-math.js";
 
 const MOST_MEGAPIXELS = 24;
 const NOTE = "The colors of this picture are invented: a neural network (colorlib) guessed them.";
+const NOTE_ON_HINTS = " A person picked some of them.";
 const FILES = ["network.gz", "ort-wasm-simd-threaded.wasm.gz"];
 const RUNTIME = "ort.wasm.bundle.min.mjs";
 
@@ -17,11 +19,13 @@ const line = find("line");
 const worker = new Worker(address("color-worker.js"), {
   type: embedded("color-worker.js") ? "classic" : "module", // no modules in workers of a file
 });
-const shown = { name: "", job: 0, replaced: "" }; // what the picture is of
+const shown = { name: "", job: 0, replaced: "", hints: 0 }; // what the picture is of
+let rules; // of model.json
+let seen; // what the network made of the photo
 let unfinished = ""; // the photo that is being opened or colored
 let wanted; // a photo to color once everything is loaded
 let isLoaded = false;
-let job = 0;
+let taken = 0; // photos so far
 let flowing = 0; // the job whose colors flow in
 
 // --- what the page needs ---
@@ -39,7 +43,7 @@ function address(name) {
 
 async function load() {
   say("Loading the network …");
-  const rules = JSON.parse(embedded("model.json") ?? (await (await fetchFile("model.json")).text()));
+  rules = JSON.parse(embedded("model.json") ?? (await (await fetchFile("model.json")).text()));
   const total = FILES.reduce((sum, name) => sum + rules.bytes[name], 0);
   let received = 0;
   const progress = (bytes) => {
@@ -98,17 +102,17 @@ function stop(reason) {
 
 /** Color a file or an image of the page. A newer one takes the place of one that isn't done. */
 async function take(source, name) {
-  const number = ++job;
+  const number = ++taken;
   const replaced = unfinished && ` in place of ${unfinished}`;
   unfinished = name;
   complain("");
   try {
     const bitmap = await decode(source, name);
-    if (number !== job) return bitmap.close();
-    wanted = { name, replaced, job: number, bitmap };
+    if (number !== taken) return bitmap.close();
+    wanted = { name, replaced, bitmap };
     if (isLoaded) begin();
   } catch (error) {
-    if (number === job) giveUp(error.message);
+    if (number === taken) giveUp(error.message);
   }
 }
 
@@ -141,11 +145,23 @@ async function decode(source, name) {
 }
 
 function begin() {
-  const { name, replaced, job, bitmap } = wanted;
+  const { name, replaced, bitmap } = wanted;
+  const job = shown.job + 1;
   wanted = undefined;
-  Object.assign(shown, { name, replaced, job });
+  Object.assign(shown, { name, replaced, job, hints: 0 });
+  board.close();
   say(`Coloring ${name}${replaced} …`);
   worker.postMessage({ type: "color", job, bitmap }, [bitmap]);
+}
+
+/** Color the same photo again, with the hints that there are now. */
+function recolor(hints) {
+  shown.job++;
+  shown.hints = hints.length;
+  allowSaving(false);
+  complain("");
+  say("Spreading your colors …");
+  worker.postMessage({ type: "hints", job: shown.job, hints });
 }
 
 const answers = {
@@ -165,9 +181,17 @@ const answers = {
     flowing = 0;
     moveLine(100);
   },
-  seen({ L, ab, width, height }) {
+  seen(answer) {
+    seen = answer;
+    const { L, ab, width, height } = answer;
     drawSmall(find("seen-gray"), width, height, L, new Float32Array(ab.length));
     drawSmall(find("seen-colors"), width, height, new Float32Array(L.length).fill(0.65), ab);
+  },
+  preview({ preview }) {
+    const small = new OffscreenCanvas(preview.width, preview.height);
+    small.getContext("2d").putImageData(preview, 0, 0);
+    const { width, height } = find("result");
+    find("result").getContext("2d").drawImage(small, 0, 0, width, height);
   },
   strip({ top, strip }) {
     const result = find("result");
@@ -181,8 +205,12 @@ const answers = {
     picture.classList.remove("busy");
     find("result").setAttribute("aria-label", `${shown.name}, with invented colors`);
     allowSaving(true);
-    letColorFlow();
-    say(`Colored ${shown.name}${shown.replaced}, ${width} × ${height} pixels: ready`);
+    if (!board.isOpen()) {
+      board.open(seen, rules.hints);
+      letColorFlow();
+    }
+    const own = ["", " with a color of yours"][shown.hints] ?? ` with ${shown.hints} of your colors`;
+    say(`Colored ${shown.name}${shown.replaced}${own}, ${width} × ${height} pixels: ready`);
   },
   failed({ reason }) {
     if (!isLoaded) return stop(`The network can’t start here: ${reason}`);
@@ -236,6 +264,8 @@ function allowSaving(isAllowed) {
 function moveLine(position) {
   line.value = position;
   picture.style.setProperty("--line", `${line.value}%`);
+  picture.querySelector(".before").hidden = line.value < 5; // nothing is gray
+  picture.querySelector(".after").hidden = line.value > 95;
   line.setAttribute("aria-valuetext", `${line.value}% gray, ${100 - line.value}% colored`);
 }
 
@@ -258,7 +288,8 @@ async function save(type, ending) {
   const canvas = find("result");
   const file = await new Promise((resolve) => canvas.toBlob(resolve, type, 0.93));
   if (!file) return complain("This browser can’t save a picture of this size. Try a smaller photo.");
-  const noted = addNote(new Uint8Array(await file.arrayBuffer()), NOTE);
+  const note = NOTE + (shown.hints ? NOTE_ON_HINTS : "");
+  const noted = addNote(new Uint8Array(await file.arrayBuffer()), note);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([noted], { type }));
   link.download = `${shown.name.replace(/\.\w+$/, "")}_colored.${ending}`;
@@ -267,6 +298,14 @@ async function save(type, ending) {
 }
 
 // --- what visitors do ---
+
+/** Show the place that was clicked in color, even if it was on the gray side. */
+function uncover(x) {
+  flowing = 0;
+  if (100 * x < line.value) moveLine(0);
+}
+
+const board = makeBoard(find, uncover, recolor);
 
 const samples = [...document.querySelectorAll("#samples button")];
 

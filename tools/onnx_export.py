@@ -1,5 +1,6 @@
 """Export a generator to ONNX, for a browser or any other runtime."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,12 @@ from colorlib.runs import atomic_write
 LARGE = 5000  # weights; a layer with fewer is never rounded
 
 
-def export_onnx(generator: nn.Module, path: Path, mantissa: int | None = None) -> None:
+def export_onnx(
+    generator: nn.Module,
+    path: Path,
+    mantissa: int | None = None,
+    outputs: Sequence[str] = ("ab",),
+) -> None:
     """Export a generator for one photo of any height and width.
 
     The file takes "L" (1, 1, H, W) to "ab" (1, 2, H, W), where H and W are multiples of what the
@@ -26,6 +32,7 @@ def export_onnx(generator: nn.Module, path: Path, mantissa: int | None = None) -
         mantissa: round the weights of large layers to this many of half precision's 10 bits after
             the first, so that the file packs better. The errors of many weights average out; small
             layers, the first and the last among them, keep every bit.
+        outputs: the names of what the generator returns.
     """
     from onnxscript import optimizer  # installed only where something is exported
 
@@ -37,7 +44,7 @@ def export_onnx(generator: nn.Module, path: Path, mantissa: int | None = None) -
         optimize=False,
         opset_version=18,
         input_names=["L"],
-        output_names=["ab"],
+        output_names=[*outputs],
         dynamic_shapes=({2: generator.multiple * height, 3: generator.multiple * width},),
         verbose=False,
     )

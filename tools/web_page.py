@@ -20,10 +20,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from colorlib.coloring import LONGEST, MULTIPLE
-from colorlib.runs import load_generator, read_card
+from colorlib.hints import BIN, BINS, Hinted, load_hinted
+from colorlib.runs import read_card
 from tools import ROOT
 from tools.onnx_export import export_onnx
 
@@ -35,7 +36,10 @@ RUNTIME, VERSION = "onnxruntime-web", "1.30.0"
 MODULE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 PACKED = (NETWORK, f"{WASM}.gz")
 LICENSE = "onnxruntime-license.txt"  # which its package lacks
-OWN = (PAGE, "color.css", "color.js", "color-files.js", "color-math.js", "color-worker.js", LICENSE)
+ON_PAGE = ("color-files.js", "color-math.js", "color-hints.js", "color-board.js", "color.js")
+IN_WORKER = ("color-math.js", "color-hints.js", "color-worker.js")
+OWN = (PAGE, "color.css", *{*ON_PAGE, *IN_WORKER}, LICENSE)
+OUTPUTS = ("ab", "described", "logits")  # of `ForPage`
 MANTISSA = 5  # bits that large layers get along with; gzip takes no space for the others
 SAMPLES = {  # of scikit-image: a title, and where the photo is from
     "camera": ("A cameraman on a lawn", "cameraman by Lav Varshney (CC0)"),
@@ -51,6 +55,9 @@ def build(site: Path) -> str:
 
     Returns:
         A sentence that says what was built, or why the page is missing.
+
+    Raises:
+        RunError: the weights that take hints are missing.
     """
     npm = shutil.which("npm")
     if not npm:
@@ -61,10 +68,11 @@ def build(site: Path) -> str:
         fetch_runtime(npm, site)
     except subprocess.CalledProcessError as error:
         return f"{PAGE} was left out: npm failed ({error.stderr.strip()[-300:]})"
-    generator = load_generator("photos")
-    pack_network(generator, site / NETWORK)
+    hinted = load_hinted("photos")
+    pack_network(hinted, site / NETWORK)
     rules = {"multiple": MULTIPLE, "longest": LONGEST}
     rules["size"] = int(read_card("photos")["size"])
+    rules["hints"] = rules_of_hints(hinted)
     rules["bytes"] = {name: (site / name).stat().st_size for name in PACKED}
     (site / RULES).write_text(json.dumps(rules), "utf-8")
     write_page(site)
@@ -85,14 +93,41 @@ def fetch_runtime(npm: str, site: Path) -> None:
     (site / f"{WASM}.gz").write_bytes(pack(wasm))
 
 
-def pack_network(generator: nn.Module, path: Path) -> None:
-    """Export a generator to ONNX and gzip it, the even bytes before the odd ones.
+class ForPage(nn.Module):
+    """All that the page asks of the network, once for each photo: `OUTPUTS`."""
+
+    def __init__(self, hinted: Hinted):
+        super().__init__()
+        self.hinted, self.multiple = hinted, hinted.generator.multiple
+
+    def forward(self, L: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Color L (1, 1, H, W), describe its pixels, and find each color of `BINS` likely or not.
+
+        Returns:
+            ab: (1, 2, H, W).
+            described: (1, 18, h, w).
+            logits: (1, bins, h, w), whose softmax over the bins is `Hinted.likely`.
+        """
+        ab, features = self.hinted.look(L)
+        spread = self.hinted.spread
+        return ab, spread(features), spread.guess(features.movedim(1, -1)).movedim(-1, 1)
+
+
+def rules_of_hints(hinted: Hinted) -> dict:
+    """The numbers that the page needs to spread hints and to suggest colors."""
+    spread = hinted.spread
+    rules = {"strength": spread.strength.item(), "tolerance": spread.tolerance.item()}
+    return rules | {"bin": BIN, "bins": BINS.tolist()}
+
+
+def pack_network(hinted: Hinted, path: Path) -> None:
+    """Export a network that takes hints to ONNX and gzip it, the even bytes before the odd ones.
 
     A number of half precision has its exponent in one byte and the end of its mantissa in the
     other. Sorted like this, they pack an eighth smaller; color.js puts them together again.
     """
     with TemporaryDirectory() as folder:
-        export_onnx(generator, Path(folder) / "network.onnx", MANTISSA)
+        export_onnx(ForPage(hinted).eval(), Path(folder) / "network.onnx", MANTISSA, OUTPUTS)
         content = (Path(folder) / "network.onnx").read_bytes()
     path.write_bytes(pack(content[::2] + content[1::2]))
 
@@ -128,7 +163,7 @@ def one_file(site: Path) -> str:
     def base64_of(name: str) -> str:
         return base64.b64encode((site / name).read_bytes()).decode()
 
-    style, script = text("color.css"), bundle(site, "color-files.js", "color-math.js", "color.js")
+    style, script = text("color.css"), bundle(site, *ON_PAGE)
     policy = (
         f"default-src 'none'; script-src {hash_of(script)} 'wasm-unsafe-eval' blob:; "
         f"worker-src blob:; img-src data:; style-src {hash_of(style)}; connect-src 'none'; "
@@ -143,7 +178,7 @@ def one_file(site: Path) -> str:
     inside = {
         RULES: text(RULES),
         MODULE: text(MODULE),
-        "color-worker.js": bundle(site, "color-math.js", "color-worker.js"),
+        "color-worker.js": bundle(site, *IN_WORKER),
         LICENSE: text(LICENSE),
         **{name: base64_of(name) for name in PACKED},
     }

@@ -12,9 +12,11 @@ from torch import nn
 
 from colorlib.color import gray_from_lightness
 from colorlib.generator import PretrainedUNet, StridedUNet
+from colorlib.hints import Hinted, Spread
 from colorlib.runs import WEIGHTS, load_generator, save_generator
 from tools import ROOT, onnx_export
 from tools.onnx_export import LARGE, export_onnx, round_mantissa
+from tools.web_page import OUTPUTS, ForPage
 
 pytestmark = pytest.mark.skipif(
     any(not importlib.util.find_spec(name) for name in ("onnx", "onnxscript")),
@@ -50,7 +52,7 @@ def trained(make):
 def network(request, tmp_path_factory):
     """A network as it is shipped: saved in half precision and loaded again."""
     path = tmp_path_factory.mktemp("weights") / "network.safetensors"
-    save_generator(path, trained(NETWORKS[request.param]), half=True)
+    save_generator(path, trained(NETWORKS[request.param]).half())
     return load_generator(path)
 
 
@@ -61,12 +63,17 @@ def exported(network, tmp_path_factory):
     return path
 
 
-def predict(path, L):
-    """What the reference implementation of ONNX makes of a file."""
+def run(path, L):
+    """All that the reference implementation of ONNX makes of a file."""
     from onnx.reference import ReferenceEvaluator
 
-    [ab] = ReferenceEvaluator(path).run(None, {"L": L.numpy()})
-    return torch.from_numpy(ab)
+    return [*map(torch.from_numpy, ReferenceEvaluator(str(path)).run(None, {"L": L.numpy()}))]
+
+
+def predict(path, L):
+    """The ab of a file that has no other output."""
+    [ab] = run(path, L)
+    return ab
 
 
 @pytest.mark.trust
@@ -76,6 +83,21 @@ def test_the_exported_network_predicts_the_same_at_other_sizes(network, exported
         expected = network(L)
         assert expected.std() > 0.01, "a network that answers"
         assert (predict(exported, L) - expected).abs().max() < 1e-4
+
+
+@pytest.mark.trust
+def test_a_network_that_takes_hints_keeps_all_its_outputs_at_other_sizes(network, tmp_path):
+    torch.manual_seed(0)
+    hinted = Hinted(network, Spread(network.last.in_channels, width=8, depth=2)).eval()
+    export_onnx(ForPage(hinted).eval(), tmp_path / "hinted.onnx", outputs=OUTPUTS)
+    for rows, columns in ((1, 1), (2, 3), (3, 1)):
+        L = photo(network.multiple * rows, network.multiple * columns)
+        ab, features = hinted.look(L)
+        likely = hinted.likely(features, x=3, y=2)
+        found = run(tmp_path / "hinted.onnx", L)
+        for actual, expected in zip(found, (ab, hinted.spread(features)), strict=False):
+            assert (actual - expected).abs().max() < 1e-4
+        assert (found[2].softmax(dim=1)[0, :, 2, 3] - likely).abs().max() < 1e-5
 
 
 @pytest.mark.trust

@@ -14,11 +14,16 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 from skimage import data
 
-from colorlib.color import lab_to_rgb
+import colorlib.hints
+from colorlib.color import L_ab_to_rgb, lab_to_rgb
 from colorlib.coloring import LONGEST, MULTIPLE, colorize, model_shape
+from colorlib.generator import PretrainedUNet
+from colorlib.hints import Hinted, Spread, within_gamut
+from colorlib.runs import RunError
+from lessonkit.lesson_12.board import Board
 from tools import web_page
 from tools.web_bench import (
     PATIENCE,
@@ -79,6 +84,15 @@ def test_without_a_tool_there_is_no_page_and_a_word_about_it(without, told, tmp_
     (tmp_path / "site").mkdir()
     assert web_page.build(tmp_path / "site") == told
     assert not list((tmp_path / "site").iterdir())
+
+
+def test_without_weights_for_hints_nothing_is_built(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(web_page, "fetch_runtime", lambda npm, site: None)
+    monkeypatch.setattr(colorlib.hints, "WEIGHTS", tmp_path)
+    with pytest.raises(RunError, match="hints-photos"):
+        web_page.build(tmp_path)
 
 
 # --- the page ---
@@ -274,6 +288,92 @@ def test_the_keyboard_is_enough(page):
     assert {"photo", "line", "Save PNG", "Save JPEG"} <= set(reached)
 
 
+def pick(page, x, y):
+    """Click on a place of the photo, from 0 to 1, away from the line."""
+    page.evaluate("document.getElementById('place').scrollIntoView({ block: 'nearest' })")
+    box = page.locator("#place").bounding_box()
+    page.click("#place", position={"x": x * box["width"], "y": y * box["height"]})
+
+
+def recolor(page, selector, **options):
+    """Click on something that changes the hints, and return the picture that it leads to."""
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.click(selector, **options)
+    wait_until_ready(page)
+    return result(page)
+
+
+@in_page
+@pytest.mark.parametrize("shape", [(320, 448), (2400, 1800)])
+def test_a_color_spreads_as_in_colorlib_and_can_be_taken_back(shape, page, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(data.astronaut()).resize(shape).save(path)
+    choose(page, path)
+    plain, place = result(page), (0.3, 0.45)
+    pick(page, *place)
+    page.wait_for_selector("#likely button")
+    strong = {"position": {"x": 30, "y": 40}}
+    colored = recolor(page, "#wheel", **strong)
+    assert "photo.png with a color of yours" in text_of(page, "status")
+
+    style = "getComputedStyle(document.querySelector('#marks span')).backgroundColor"
+    wanted = np.array(ImageColor.getrgb(page.evaluate(style)))
+    x, y = (int(at * side) for at, side in zip(place, shape))
+    here = (slice(y - 1, y + 2), slice(x - 1, x + 2))
+    before, after = (np.abs(each[here] - wanted).mean() for each in (plain, colored))
+    assert after < 0.5 * before
+
+    asked = [(place[0] * shape[0], place[1] * shape[1], "#" + bytes(wanted.tolist()).hex())]
+    difference = np.abs(colored - np.asarray(colorize(path, hints=asked)).astype(int))
+    assert difference.mean() <= 2, difference.mean()
+
+    pick(page, 0.8, 0.2)
+    both = recolor(page, "#likely button")
+    assert "photo.png with 2 of your colors" in text_of(page, "status")
+    with page.expect_download() as download:
+        page.click("[data-save=png]")
+    with Image.open(download.value.path()) as saved:
+        assert "invented" in saved.info["Comment"] and "picked some" in saved.info["Comment"]
+    assert (recolor(page, "#undo") == colored).all()
+    pick(page, 0.8, 0.2)
+    assert (recolor(page, "#likely button") == both).all()
+    assert (recolor(page, "#clear") == plain).all()
+    assert not page.is_visible("#undo") and not page.locator("#marks span").count()
+
+
+@in_page
+def test_hints_work_by_keyboard_and_another_photo_forgets_them(page, tmp_path):
+    image, options = photo("turned")
+    image.save(tmp_path / "photo.jpg", **options)
+    choose(page, tmp_path / "photo.jpg")
+    plain = result(page)
+    focused = "document.activeElement.id || document.activeElement.parentElement.id"
+    crosshair = "document.querySelector('#place .crosshair').style.left"
+    page.focus("#place")
+    page.keyboard.press("ArrowLeft")
+    before = float(page.evaluate(crosshair).rstrip("%"))
+    page.keyboard.press("ArrowLeft")
+    assert float(page.evaluate(crosshair).rstrip("%")) == pytest.approx(before - 2)
+    page.keyboard.press("Enter")
+    assert page.evaluate(focused) == "likely", "the colors come next"
+    page.focus("#wheel")
+    for _ in range(15):
+        page.keyboard.press("ArrowUp")
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.keyboard.press("Enter")
+    wait_until_ready(page)
+    assert (result(page) != plain).any()
+    page.focus("#undo")
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.keyboard.press("Enter")
+    wait_until_ready(page)
+    assert (result(page) == plain).all()
+    assert page.evaluate(focused) == "place", "the button that had the focus is gone"
+    recolor(page, "#wheel")
+    choose(page, tmp_path / "photo.jpg")
+    assert (result(page) == plain).all() and not page.is_visible("#choosing")
+
+
 @in_page
 def test_a_photo_may_be_dropped_or_pasted(page):
     script = """([type, name]) => {
@@ -356,6 +456,8 @@ def axe(tmp_path_factory):
 def test_axe_finds_no_serious_fault(width, scheme, page, axe, tmp_path):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
+    pick(page, 0.2, 0.2)
+    recolor(page, "#wheel")
     (tmp_path / "notes.txt").write_text("no photo")
     assert choose(page, tmp_path / "notes.txt"), "a message is on the page, too"
     page.evaluate(axe)
@@ -432,3 +534,68 @@ def test_the_network_sees_photos_at_the_same_size(plain):
     }"""
     seen = plain.evaluate(script, [shapes, rules])
     assert seen == [list(model_shape(*shape, 64)) for shape in shapes]
+
+
+@in_chromium
+def test_the_page_spreads_hints_as_colorlib_does(plain):
+    torch.manual_seed(0)
+    hinted = Hinted(torch.nn.Identity(), Spread(channels=4, width=8, depth=2))
+    ab, features = 0.3 * torch.randn(1, 2, 24, 32).clamp(-3, 3), torch.randn(1, 8, 12, 16)
+    with torch.no_grad():
+        described = hinted.spread(features)
+    places = [(3, 5), (3, 5), (2, 4), (20, 31), (11, 0)]  # two at one pixel, a third beside them
+    wanted = [[0.5, -0.4], [0.8, 0.1], [-0.3, 0.2], *((ab[0, :, 20, 31] + 0.05).tolist(), [0, 1])]
+    marked, hints = torch.zeros(1, 3, 24, 32), []
+    for (row, column), color in zip(places, wanted, strict=True):
+        marked[0, :, row, column] = torch.tensor([*color, 1.0])
+        hints.append({"x": (column + 0.5) / 32, "y": (row + 0.5) / 24, "ab": color})
+    with torch.no_grad():
+        expected = hinted.apply_hints(ab, features, marked).flatten()
+    script = """async ([ab, described, hints, rules]) => {
+      const { applyHints } = await import("/color-hints.js");
+      const arrays = { ab: new Float32Array(ab), described: new Float32Array(described) };
+      return [...applyHints({ ...arrays, height: 24, width: 32, scale: 2 }, hints, rules)];
+    }"""
+    flat = [ab.flatten().tolist(), described.flatten().tolist()]
+    spread = torch.tensor(plain.evaluate(script, [*flat, hints, web_page.rules_of_hints(hinted)]))
+    assert (expected - ab.flatten()).abs().gt(0.01).float().mean() > 0.05, "colors do spread"
+    assert (spread - expected).abs().max() < 1e-4
+
+
+@in_chromium
+def test_colors_are_made_as_pale_as_colorlib_makes_them(plain, lab):
+    lab = torch.from_numpy(lab[:, :5000]).float()
+    L, ab = lab[:1] / 100, lab[1:] / 110
+    script = """async ([L, a, b]) => {
+      const { withinGamut } = await import("/color-math.js");
+      return L.map((value, i) => withinGamut(value, [a[i], b[i]]));
+    }"""
+    paler = torch.tensor(plain.evaluate(script, torch.cat([L, ab]).tolist())).T
+    difference = (paler - within_gamut(L[None, :, None], ab[None, :, None])[0, :, 0]).abs()
+    assert difference.max() < 1.01 / 64, "a step more or less, where rounding decides"
+    assert difference.amax(dim=0).lt(1e-6).float().mean() > 0.999
+
+
+@in_chromium
+def test_likely_colors_are_those_of_the_lesson(plain):
+    torch.manual_seed(0)
+    hinted = Hinted(PretrainedUNet(widths=(8, 8, 8, 8)), Spread(channels=8, width=8, depth=2))
+    hinted.spread.guess.weight.data *= 5  # so that some colors are likelier
+    board = Board(hinted, Image.fromarray(data.astronaut()).resize((96, 64)), size=64)
+    with torch.no_grad():
+        logits = web_page.ForPage(hinted)(board.L)[2]
+    script = """async ([L, logits, rules]) => {
+      const { likelyColors } = await import("/color-hints.js");
+      const { withinGamut } = await import("/color-math.js");
+      const seen = { logits, height: 64, width: 96, scale: 2 };
+      return likelyColors(seen, 40 / 96, 30 / 64, rules).map(({ ab, share }) =>
+        [...withinGamut(L, ab), share]);
+    }"""
+    L, rules = board.L[..., 30:31, 40:41], web_page.rules_of_hints(hinted)
+    found = plain.evaluate(script, [L.item(), logits.flatten().tolist(), rules])
+    expected = board.likely(40, 30)
+    assert len(found) == len(expected) > 1
+    for (a, b, share), (color, other) in zip(found, expected, strict=True):
+        rgb = 255 * L_ab_to_rgb(L, torch.tensor([a, b])[None, :, None, None]).flatten()
+        assert (rgb - torch.tensor(ImageColor.getrgb(color))).abs().max() <= 1.01
+        assert share == pytest.approx(other, abs=1e-5)
