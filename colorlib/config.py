@@ -8,7 +8,6 @@ U-Net with 64 to 1024 channels against a discriminator that sees the whole photo
 cross-entropy alone. It is included as `tutorial`, at its usual sizes, for comparison.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import Annotated, Literal
@@ -61,8 +60,6 @@ class TrainConfig:
     """The loss that compares each color with the photo's own."""
     lambda_reconstruction: float = 60.0
     """Weight of the reconstruction loss in the GAN stage."""
-    lambda_colorfulness: float = 0.0
-    """Weight of the colorfulness loss in the GAN stage."""
     lambda_penalty: float = 10.0
     """Weight of WGAN-GP's gradient penalty. The paper uses 10."""
 
@@ -127,21 +124,18 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(lines).replace("Input should", "it must")
 
 
-def _explained(build: Callable) -> Callable:
-    """Replace pydantic's report, which is for programmers, in the errors of an `__init__`."""
-
-    @wraps(build)
-    def build_or_explain(*values: object, **fields: object) -> None:
-        try:
-            build(*values, **fields)
-        except ValidationError as error:
-            raise ValueError(_explain(error)) from None
-
-    return build_or_explain
+_build = TrainConfig.__init__
 
 
-TrainConfig.__init__ = _explained(TrainConfig.__init__)
+@wraps(_build)
+def _build_or_explain(config: TrainConfig, *values: object, **fields: object) -> None:
+    try:
+        _build(config, *values, **fields)
+    except ValidationError as error:
+        raise ValueError(_explain(error)) from None
 
+
+TrainConfig.__init__ = _build_or_explain
 
 WARM = TrainConfig()
 RECONSTRUCTION_ONLY = replace(WARM, adversarial="none", warm_up=1.0)

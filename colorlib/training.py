@@ -37,8 +37,7 @@ EPOCHS = 10  # the budget if none is given
 HISTORY, LOOKS = "history.csv", "validation.csv"
 BEST = "best.safetensors"
 FLUSH_EVERY = 50  # steps; reading the losses waits for the device
-LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "loss_colorfulness")
-LOSSES += ("d_real", "d_fake")
+LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
 ADVICE = "The last checkpoint is good. In a fresh run, try a smaller learning rate or float32"
 
 

@@ -152,22 +152,6 @@ class TestSteps:
         losses = generator_step(Networks(config), *batch_for(config))
         expected = losses["loss_adversarial"] + 100 * losses["loss_reconstruction"]
         assert losses["loss_g"].item() == pytest.approx(expected.item(), rel=1e-6)
-        config = small("pix2pix", lambda_colorfulness=3.0)
-        losses = generator_step(Networks(config), *batch_for(config))
-        expected = losses["loss_adversarial"] + 100 * losses["loss_reconstruction"]
-        expected = expected + 3 * losses["loss_colorfulness"]
-        assert losses["loss_g"].item() == pytest.approx(expected.item(), rel=1e-6)
-
-    def test_colorfulness_is_asked_for_in_the_game_alone_and_then_there_is_more_of_it(self):
-        torch.manual_seed(0)
-        config = small("l1", lambda_colorfulness=0.5, warm_up=0.5)
-        networks, (L, ab) = Networks(config), batch_for(config)
-        assert generator_step(networks, L, ab).keys() == {"loss_g", "loss_reconstruction"}
-        networks.end_warm_up()
-        before = generator_step(networks, L, ab)["loss_colorfulness"]
-        for _ in range(10):
-            after = generator_step(networks, L, ab)["loss_colorfulness"]
-        assert after < before
 
     def test_while_warming_up_d_is_not_asked(self):
         config = small("warm")
