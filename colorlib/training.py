@@ -297,7 +297,7 @@ class Loop:
         if is_best or look["delta_e"] < self.best_look["delta_e"]:
             self.best, self.best_look = deepcopy(self.networks.generator.state_dict()), look
         self.looks.append(look)
-        self.clock = time.monotonic()  # a look is no training time
+        self.clock = time.monotonic()  # don't count the look as training time
 
     def save(self) -> None:
         """Write the weights, the tables, the sample pictures, and then the checkpoint."""

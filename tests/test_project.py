@@ -237,6 +237,7 @@ def test_a_fork_is_tested_by_what_make_test_runs():
     for command in (
         "ruff check .",
         "ruff format --check .",
+        "python tools/prose.py",
         'pytest -n auto -m "not trust"',
         "--nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto",
     ):
