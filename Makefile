@@ -61,10 +61,12 @@ test: lint ## Lint, run the unit tests, execute every notebook
 	@COLORLIB_PROFILE=ci COLORLIB_STATIC=1 COLORLIB_STRICT=1 $(BIN)/python -m pytest \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -n auto --dist loadfile notebooks/
 
-lint: .venv/.installed ## Check style and format
+lint: .venv/.installed ## Check style, format and wording; print the size of the core
 	@echo "==> Lint"
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python tools/prose.py
+	@$(BIN)/python -m pytest -qs tests/test_project.py -k core_is_small
 
 notebooks: .venv/.installed ## Execute every notebook in place (laptop profile), to be committed
 	@echo "==> Executing every notebook in place (laptop profile)"

@@ -2,7 +2,7 @@
 
 Read the modules in this order, which is also the order of the course:
 
-    color          RGB, YUV and Lab on tensors; scaling for the networks
+    color          RGB and Lab on tensors; scaling for the networks
     scenes         built-in data: rendered scenes whose colors can be learned in a minute
     runs           atomic writes, weight files, and the folder of a run
     decode         one picture file of any kind: decoded, upright, in sRGB, square

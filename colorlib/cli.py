@@ -48,7 +48,7 @@ VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # fraction of the training photos,
 WORTH_HOLDING_BACK = 100  # training photos; from fewer none can be spared
 SPLIT = "split.txt"  # in a run's folder: which photos are for training and which for the test
 LEFT_OUT = "left_out.txt"  # there too: which files of the data are not used, and why
-STYLE = (OmitSubcommandPrefixes, OmitArgPrefixes, FlagCreatePairsOff)  # of tyro
+STYLE = (OmitSubcommandPrefixes, OmitArgPrefixes)  # of tyro
 ABOUT = {
     "tutorial": "The tutorial's GAN: whole-image discriminator, adversarial loss only.",
     "l1": "No GAN: L1 alone.",
@@ -62,19 +62,36 @@ ABOUT = {
 }
 
 
+class UsageError(Exception):
+    """Options that aren't allowed. tyro would put a ValueError into a box of its own."""
+
+
+class Options(TrainConfig):
+    """What the run learns. The defaults are those of the recipe.
+
+    Give one budget: --epochs, --steps or --seconds. Without one it is 10 epochs.
+    """
+
+    def __init__(self, **fields: object):
+        try:
+            super().__init__(**fields)
+        except ValueError as error:
+            raise UsageError(error) from error
+
+
 @dataclass
 class Training:
     """Train a network to color photos, and test it on photos it never saw."""
 
-    recipe: TrainConfig
+    recipe: Options
     out: Path
     """The run's folder. The same command on the same folder continues the run."""
-    fresh: bool = False
+    fresh: FlagCreatePairsOff[bool] = False
     """Start over, even if the folder holds a run."""
     device: str | None = None
-    """cuda, mps or cpu; by default the best one there is."""
+    """cuda, mps or cpu. By default, the fastest one that this machine has."""
     cache: Path | None = CACHE
-    """Where large folders are kept decoded for the next start; None: nowhere."""
+    """Where to keep decoded copies of large folders, so that the next start is faster."""
 
     def run(self) -> None:
         """Train, then do what `colorlib evaluate` does."""
@@ -115,8 +132,9 @@ class Training:
         return train_data, test_data
 
 
+DEFAULTS = {name: Options(**vars(config)) for name, config in RECIPES.items()}
 Recipe = tyro.extras.subcommand_type_from_defaults(
-    {name: Training(config, Path("runs", name)) for name, config in RECIPES.items()}, ABOUT
+    {name: Training(options, Path("runs", name)) for name, options in DEFAULTS.items()}, ABOUT
 )
 
 
@@ -149,11 +167,11 @@ class Evaluate:
     folder: Positional[Path]
     """The run's folder."""
     data: str = ""
-    """The photos, if they are not where the run found them."""
+    """The folder of photos, if it has moved since the training."""
     device: str | None = None
-    """cuda, mps or cpu; by default the best one there is."""
+    """cuda, mps or cpu. By default, the fastest one that this machine has."""
     cache: Path | None = CACHE
-    """Where large folders are kept decoded for the next start; None: nowhere."""
+    """Where to keep decoded copies of large folders, so that the next start is faster."""
 
     def run(self) -> None:
         """Write metrics.json and the triptychs, and print the table."""
@@ -192,24 +210,24 @@ class Colorize:
     """Color photos at full size. The originals are not touched.
 
     The colored copies keep the date, camera and resolution, and a note in each file says that its
-    colors are invented. What is already colored is skipped, so the same command continues after an
-    interruption.
+    colors are invented. Photos that already have a colored copy are skipped, so after an
+    interruption the same command continues.
     """
 
     photos: Positional[tuple[str, ...]]
-    """Photos, or folders of photos; of color photos only the lightness is used."""
+    """Photos or folders of photos. Color photos are colored from their lightness."""
     out: Path = Path("colored")
     """The folder to write to."""
     format: Literal["png", "jpeg"] = "png"
-    """PNG, or JPEG of quality 95."""
-    overwrite: bool = False
+    """The format of the copies: PNG, or JPEG at quality 95."""
+    overwrite: FlagCreatePairsOff[bool] = False
     """Replace files that exist in the output folder."""
     weights: str = "photos"
-    """The generator.safetensors of a run, or photos or scenes: weights that come with colorlib."""
+    """photos or scenes (weights that come with colorlib), or the generator.safetensors of a run."""
     size: int | None = None
-    """Pixels at which the network looks at a photo; by default the size it was trained at."""
+    """Side in pixels at which the network sees a photo. By default, the size of its training."""
     device: str | None = None
-    """cuda, mps or cpu; by default the best one there is."""
+    """cuda, mps or cpu. By default, the fastest one that this machine has."""
     hint: UseAppendAction[tuple[str, ...]] = ()
     """A color that you know and its pixel, such as 120,80,#c03020: 120 to the right, 80 down.
     Repeat the option for more hints; works for one photo at a time."""
@@ -274,10 +292,10 @@ class Threshold:
     photo: Positional[Path]
     """The scan."""
     level: float | None = None
-    """What is lighter becomes white, from 0 to 1; by default Otsu's method finds the level."""
+    """Pixels lighter than this become white (0 to 1). By default, Otsu's method finds the level."""
     out: Path | None = None
-    """The file to write; by default NAME_bw.png beside the scan."""
-    overwrite: bool = False
+    """The file to write. By default, NAME_bw.png next to the scan."""
+    overwrite: FlagCreatePairsOff[bool] = False
     """Replace the file if it exists."""
 
     def run(self) -> None:
@@ -291,29 +309,29 @@ class Threshold:
 
 @dataclass
 class Download:
-    """Get a data set of photos to train on. What is already there is not downloaded again.
+    """Download a data set of photos to train on. Files that you already have are kept.
 
     For example:
 
         colorlib download duts              # 5,019 photos, 140 MB
         colorlib download duts --part TR    # 10,553 more
-        colorlib train warm --data data/duts    # trains on the parts that are there
+        colorlib train warm --data data/duts    # trains on the parts you have
         colorlib download caltech101        # about 9,000 photos, 131 MB
 
-    DUTS may be used for academic work only, and its photos must not be passed on. Its site is not
-    always up: fetch the zip elsewhere and give it with --zip, or the address of a copy with --url.
+    DUTS may be used for academic work only, and its photos must not be passed on. If its site is
+    down, download the zip elsewhere and use --zip, or give the address of a copy with --url.
     """
 
     name: Positional[Literal["duts", "caltech101"]]
-    """Which data set."""
+    """The data set."""
     folder: Path | None = None
-    """Where to put it; by default data/duts or data/caltech101."""
+    """Where to put it. By default, data/duts or data/caltech101."""
     part: Literal["TE", "TR"] = "TE"
-    """Which part of DUTS."""
+    """The part of DUTS: TE is the smaller one."""
     url: tuple[str, ...] = ()
-    """Addresses of copies of DUTS's zip, tried before its authors' site."""
+    """Addresses of copies of DUTS's zip. They are tried before its authors' site."""
     zip: Path | None = None
-    """DUTS's zip, if you have it: nothing is downloaded then."""
+    """DUTS's zip, if you already have it. Then nothing is downloaded."""
 
     def run(self) -> None:
         """Fetch, check and unpack, and say how to continue."""
@@ -383,6 +401,8 @@ def main(arguments: list[str] | None = None) -> None:
         tyro.cli(commands, prog="colorlib", description=about, args=arguments, config=STYLE).run()
     except KeyboardInterrupt as interrupt:
         status, message = 130, f"\n{str(interrupt) or 'stopped'}"
+    except UsageError as error:
+        status, message = 2, f"colorlib: {error}"
     except (RunError, TrainingError, OSError, ValueError) as error:
         status, message = 1, f"colorlib: {error}"
     except NotImplementedError as error:  # what Apple's mps lacks

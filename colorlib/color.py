@@ -1,4 +1,4 @@
-"""RGB, YUV and CIE Lab on tensors of pictures, colorfulness, and the scale of the networks.
+"""RGB and CIE Lab on tensors of pictures, colorfulness, and the scale of the networks.
 
 Getting from the bytes of a photo to Lab takes four steps:
 
@@ -21,7 +21,6 @@ predictions can be outside 0..1.
 References:
     IEC 61966-2-1:1999, the sRGB standard: gamma and primaries.
     CIE 15:2004, Colorimetry, section 8.2.1.1: L*a*b*.
-    ITU-R BT.601: the weights of luma. SMPTE 170M-2004: the scales of U and V.
 """
 
 from collections.abc import Sequence
@@ -60,9 +59,6 @@ LINEAR_KNEE = 0.0031308
 # the rounded 7.787 and 0.008856 of older texts and scikit-image make a* jump by 2e-4 at the joint.
 LAB_KNEE = 6 / 29
 LAB_SLOPE = 1 / (3 * LAB_KNEE**2)  # 7.787, the slope of the cube root at the joint
-
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
-U_SCALE, V_SCALE = 0.492111, 0.877283  # SMPTE 170M-2004
 
 FLOATS = (torch.float32, torch.float64)
 BYTES_AND_FLOATS = (torch.uint8, *FLOATS)
@@ -172,23 +168,6 @@ def gray_from_lightness(rgb: Tensor) -> Tensor:
     return (1.16 * y - 0.16).unsqueeze(-3)  # L*/100, with L* = 116 y - 16
 
 
-def gray_from_luma(rgb: Tensor) -> Tensor:
-    """Make the gray picture of television and PIL: 0.299 R + 0.587 G + 0.114 B.
-
-    It weighs sRGB as stored, not light, so saturated colors come out too dark.
-
-    Args:
-        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
-
-    Returns:
-        Luma, (..., 1, H, W), in 0..1; pure red gives 0.299.
-
-    Reference: ITU-R BT.601.
-    """
-    _check(rgb, "rgb", BYTES_AND_FLOATS)
-    return _weighted_sum(LUMA_WEIGHTS, to_unit(rgb).unbind(-3)).unsqueeze(-3)
-
-
 def to_black_and_white(gray_or_rgb: Tensor, threshold: float | None = None) -> Tensor:
     """Cut a picture to one bit a pixel, as for a scanned signature.
 
@@ -211,44 +190,6 @@ def to_black_and_white(gray_or_rgb: Tensor, threshold: float | None = None) -> T
         raise ValueError(f"threshold must lie in 0..1, not {threshold}; divide a byte by 255")
     gray = gray_from_lightness(gray_or_rgb) if gray_or_rgb.shape[-3] == 3 else to_unit(gray_or_rgb)
     return gray > (_otsu_thresholds(gray) if threshold is None else threshold)
-
-
-def rgb_to_yuv(rgb: Tensor) -> Tensor:
-    """Convert sRGB to YUV, color television's split into luma and two color differences.
-
-    Y = 0.299 R + 0.587 G + 0.114 B,  U = 0.492111 (B - Y),  V = 0.877283 (R - Y).
-
-    Args:
-        rgb: (..., 3, H, W), uint8 in 0..255 or float in 0..1.
-
-    Returns:
-        yuv: (..., 3, H, W): Y in 0..1, U in -0.436..0.436, V in -0.615..0.615.
-
-    Reference: ITU-R BT.601 (Y), SMPTE 170M-2004 (U, V).
-    """
-    _check(rgb, "rgb", BYTES_AND_FLOATS)
-    red, green, blue = to_unit(rgb).unbind(-3)
-    luma = _weighted_sum(LUMA_WEIGHTS, (red, green, blue))
-    return torch.stack([luma, U_SCALE * (blue - luma), V_SCALE * (red - luma)], dim=-3)
-
-
-def yuv_to_rgb(yuv: Tensor, clip: bool = False) -> Tensor:
-    """Convert YUV to sRGB; without clipping the inverse of `rgb_to_yuv`.
-
-    Args:
-        yuv: (..., 3, H, W); float.
-        clip: cut to 0..1.
-
-    Returns:
-        rgb: (..., 3, H, W), float.
-    """
-    _check(yuv, "yuv", FLOATS)
-    luma, u, v = yuv.unbind(-3)
-    red, blue = luma + v / V_SCALE, luma + u / U_SCALE
-    red_weight, green_weight, blue_weight = LUMA_WEIGHTS
-    green = (luma - red_weight * red - blue_weight * blue) / green_weight
-    rgb = torch.stack([red, green, blue], dim=-3)
-    return rgb.clamp_(0, 1) if clip else rgb
 
 
 def colorfulness(rgb: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ cross-entropy alone. It is included as `tutorial`, at its usual sizes, for compa
 """
 
 from dataclasses import replace
+from functools import wraps
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 from pydantic.dataclasses import dataclass
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -22,69 +23,119 @@ class TrainConfig:
     """Everything that decides what a run learns. The defaults are the recipe `warm`.
 
     Give one budget: `epochs`, `steps` or `seconds`. Without one it is the tutorial's 10 epochs.
+
+    Raises:
+        ValueError: a field or a combination of fields isn't allowed; the message says which.
     """
 
-    # data
-    data: str = ""  # where the photos come from; `train` fills it in from the data set
-    # height and width of the training photos in pixels
+    data: str = ""
+    """A folder of photos. By default, the built-in scenes."""
     size: Annotated[int, Field(ge=32, multiple_of=16)] = 64
-    fit: Literal["crop", "stretch"] = "crop"  # how a photo is made square; for the record
-    flip: bool = True  # mirror each photo with probability 1/2
-    # enlarge each photo by a random factor up to this, and crop it at random
+    """Height and width of the training photos, in pixels."""
+    fit: Literal["crop", "stretch"] = "crop"
+    """How photos become square: crop keeps the center, stretch keeps everything but distorts it."""
+    flip: bool = True
+    """Mirror each photo with probability 1/2."""
     zoom: Annotated[float, Field(ge=1)] = 1.0
+    """Enlarge each photo by a random factor from 1 to this, and crop it at random."""
 
-    # networks
     generator: Literal["UNet", "StridedUNet"] = "StridedUNet"
-    generator_width: Annotated[int, Field(ge=2)] = 32  # channels
-    # start from a trained generator: photos, scenes, or the generator.safetensors of a run
+    """The network G that colors."""
+    generator_width: Annotated[int, Field(ge=2)] = 32
+    """Channels of G's first level; each level below has twice as many."""
     init: str | None = None
-    discriminator: Literal["image", "patch"] = "patch"  # one score per photo, or one per patch
-    discriminator_width: PositiveInt = 16  # channels of the patch discriminator's first layer
-    # strided layers of the patch discriminator: it sees 34 pixels
+    """Start from a trained generator: photos, scenes, or the generator.safetensors of a run."""
+    discriminator: Literal["image", "patch"] = "patch"
+    """The network D that judges: one score per photo, or one per patch."""
+    discriminator_width: PositiveInt = 16
+    """Channels of the patch discriminator's first layer."""
     discriminator_layers: PositiveInt = 2
-    discriminator_norm: Literal["batch", "none"] = "none"  # see `PatchDiscriminator`
+    """Strided layers of the patch discriminator: with 2, each score sees 34×34 pixels."""
+    discriminator_norm: Literal["batch", "none"] = "none"
+    """Batch norm in the patch discriminator, as published, or none."""
 
-    # losses
     adversarial: Literal["bce", "lsgan", "hinge", "wgan_gp", "none"] = "bce"
+    """The GAN loss; none trains without a discriminator."""
     reconstruction: Literal["l1", "l2", "none"] = "l1"
-    lambda_reconstruction: float = 60.0  # weight of the reconstruction loss in the GAN stage
-    lambda_colorfulness: float = 0.0  # weight of the colorfulness loss in the GAN stage
-    lambda_penalty: float = 10.0  # weight of WGAN-GP's gradient penalty, as in the paper
+    """The loss that compares each color with the photo's own."""
+    lambda_reconstruction: float = 60.0
+    """Weight of the reconstruction loss in the GAN stage."""
+    lambda_penalty: float = 10.0
+    """Weight of WGAN-GP's gradient penalty. The paper uses 10."""
 
-    # optimizer and schedule
-    warm_up: Fraction = 0.72  # fraction of the budget in which G trains on the reconstruction alone
-    warm_up_learning_rate: float = 4e-3  # of G in the warm-up
-    d_head_start: Fraction = 0.25  # D already trains in this last fraction of the warm-up
-    learning_rate: float = 1e-3  # of G in the GAN stage
+    warm_up: Fraction = 0.72
+    """Fraction of the budget in which G trains on the reconstruction loss alone."""
+    warm_up_learning_rate: float = 4e-3
+    """Learning rate of G in the warm-up."""
+    d_head_start: Fraction = 0.25
+    """Fraction of the warm-up, at its end, in which D already trains."""
+    learning_rate: float = 1e-3
+    """Learning rate of G in the GAN stage."""
     d_learning_rate: float = 2e-3
-    learning_rate_decay: bool = True  # to 0 in each stage, see `Networks.decay_learning_rates`
-    betas: tuple[float, float] = (0.5, 0.999)  # Adam's (β1, β2) in the GAN stage
-    weight_decay: NonNegativeFloat = 0.0  # AdamW's, for G only
-    d_every: PositiveInt = 1  # D trains on every d_every-th step
-    # G trains on every g_every-th step; the paper's k is g_every / d_every
+    """Learning rate of D."""
+    learning_rate_decay: bool = True
+    """Decay the learning rates to 0 in each stage."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's β1 and β2 in the GAN stage."""
+    weight_decay: NonNegativeFloat = 0.0
+    """AdamW's weight decay, for G only."""
+    d_every: PositiveInt = 1
+    """Train D at every step (1), at every second step (2), and so on."""
     g_every: PositiveInt = 1
-    reuse_forward: bool = True  # D's step and G's step use the same forward pass of G
-    batch: PositiveInt = 16  # photos per step, over all processes
+    """Train G at every step (1), at every second step (2), and so on."""
+    reuse_forward: bool = True
+    """Use one forward pass of G for both D's step and G's step, which is faster."""
+    batch: PositiveInt = 16
+    """Photos per step, over all processes."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the networks. auto takes a 16-bit one on GPUs that have it."""
     seed: int = 0
+    """Seed of the random numbers."""
 
-    # budget
-    epochs: PositiveInt | None = None  # passes over the photos
-    steps: PositiveInt | None = None  # batches
-    seconds: PositiveFloat | None = None  # training time; such a run does not repeat to the bit
-    # the tutorial stops early when D says 1/2 to real and fake alike: stop after an epoch in which
-    # D's mean answers to both were closer to 1/2 than this; 0 never stops
+    epochs: PositiveInt | None = None
+    """Budget: passes over the photos."""
+    steps: PositiveInt | None = None
+    """Budget: batches."""
+    seconds: PositiveFloat | None = None
+    """Budget: training time. Such a run doesn't repeat exactly."""
     stop_at_half: float = 0.0
+    """Stop after an epoch in which D's mean answers were all this close to 1/2. 0 means never."""
 
     def __post_init__(self) -> None:
-        if len([b for b in (self.epochs, self.steps, self.seconds) if b is not None]) > 1:
-            raise ValueError("give one budget: epochs, steps or seconds")
+        budgets = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
+        given = [f"{name}={value}" for name, value in budgets.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one budget (epochs, steps or seconds), not {', '.join(given)}")
         if self.reconstruction == "none" and (self.adversarial == "none" or self.warm_up):
-            raise ValueError("without a reconstruction, warm_up must be 0 and adversarial not none")
+            raise ValueError("reconstruction=none needs warm_up=0 and an adversarial loss")
         has_norm = self.discriminator == "image" or self.discriminator_norm == "batch"
         if self.adversarial == "wgan_gp" and has_norm:
-            raise ValueError("wgan_gp needs discriminator patch and discriminator_norm none")
+            raise ValueError(
+                "adversarial=wgan_gp needs discriminator=patch and discriminator_norm=none"
+            )
 
+
+def _explain(error: ValidationError) -> str:
+    """Say in words which fields are wrong, and what they must be."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return str(first["ctx"]["error"])  # from `__post_init__`
+    lines = [f"{each['loc'][0]} is {each['input']!r}: {each['msg']}" for each in error.errors()]
+    return "; ".join(lines).replace("Input should", "it must")
+
+
+_build = TrainConfig.__init__
+
+
+@wraps(_build)
+def _build_or_explain(config: TrainConfig, *values: object, **fields: object) -> None:
+    try:
+        _build(config, *values, **fields)
+    except ValidationError as error:
+        raise ValueError(_explain(error)) from None
+
+
+TrainConfig.__init__ = _build_or_explain
 
 WARM = TrainConfig()
 RECONSTRUCTION_ONLY = replace(WARM, adversarial="none", warm_up=1.0)

@@ -126,16 +126,3 @@ def strided_block(before: int, after: int, stride: int, norm: str) -> list[nn.Mo
     if norm == "batch":
         block.append(nn.BatchNorm2d(after))
     return [*block, nn.LeakyReLU(0.2, inplace=True)]
-
-
-def receptive_field(discriminator: nn.Module) -> int:
-    """The width in pixels of what one score of a discriminator sees.
-
-    Works backward from one output pixel: a convolution with kernel k and stride s turns a field
-    of f pixels into (f - 1) · s + k.
-    """
-    field = 1
-    for layer in reversed(list(discriminator.modules())):
-        if isinstance(layer, nn.Conv2d):
-            field = (field - 1) * layer.stride[0] + layer.kernel_size[0]
-    return field

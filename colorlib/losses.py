@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colorlib.color import L_ab_to_rgb, colorfulness
-
 
 def bce_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     """Binary cross-entropy, D: (E softplus(-D(x)) + E softplus(D(G))) / 2; log 2 at logit 0.
@@ -83,21 +81,6 @@ OBJECTIVES = {
 }
 
 RECONSTRUCTIONS = {"l1": functional.l1_loss, "l2": functional.mse_loss}
-
-
-def colorfulness_loss(L: Tensor, ab: Tensor) -> Tensor:
-    """Penalty for gray pictures: E(1 - colorfulness / 100), which is 1 for plain gray.
-
-    A reconstruction loss pulls uncertain pixels toward gray. This loss pulls every pixel away
-    from gray, and the other losses decide where color costs least.
-
-    Args:
-        L: (B, 1, H, W).
-        ab: (B, 2, H, W).
-
-    Reference: Kang et al. 2023 (DDColor), with the measure of Hasler and Süsstrunk 2003.
-    """
-    return 1 - colorfulness(L_ab_to_rgb(L, ab)).mean() / 100
 
 
 def gradient_penalty(

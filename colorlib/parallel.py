@@ -46,11 +46,6 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def is_on_first_machine() -> bool:
-    """Whether this process can see the run's folder."""
-    return os.environ.get("GROUP_RANK", "0") == "0"  # set by torchrun
-
-
 @contextmanager
 def together() -> Iterator[None]:
     """Work together with the other processes that torchrun started, in this block.

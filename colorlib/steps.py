@@ -14,7 +14,7 @@ from colorlib import parallel
 from colorlib.config import TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import GENERATORS, PretrainedUNet
-from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, colorfulness_loss, gradient_penalty
+from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS, gradient_penalty
 
 
 class Networks:
@@ -186,8 +186,7 @@ def generator_step(
         fake_ab: G's colors for L with their graph, if already computed.
 
     Returns:
-        loss_g and its parts: loss_adversarial, loss_reconstruction, loss_colorfulness. Detached,
-        on the device.
+        loss_g and its parts: loss_adversarial, loss_reconstruction. Detached, on the device.
     """
     config, losses = networks.config, {}
     has_adversary = config.adversarial != "none" and not networks.is_warming_up
@@ -202,10 +201,6 @@ def generator_step(
             difference = RECONSTRUCTIONS[config.reconstruction](fake_ab.float(), real_ab)
             losses["loss_reconstruction"] = difference.detach()
             loss = loss + (config.lambda_reconstruction if has_adversary else 1.0) * difference
-    if config.lambda_colorfulness and not networks.is_warming_up:
-        gray = colorfulness_loss(L, fake_ab.float())  # float32: it converts Lab to RGB
-        losses["loss_colorfulness"] = gray.detach()
-        loss = loss + config.lambda_colorfulness * gray
     learn(networks, networks.optimizer_g, loss)
     return {"loss_g": loss.detach(), **losses}
 

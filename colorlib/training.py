@@ -37,8 +37,7 @@ EPOCHS = 10  # the budget if none is given
 HISTORY, LOOKS = "history.csv", "validation.csv"
 BEST = "best.safetensors"
 FLUSH_EVERY = 50  # steps; reading the losses waits for the device
-LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "loss_colorfulness")
-LOSSES += ("d_real", "d_fake")
+LOSSES = ("loss_d", "loss_g", "loss_adversarial", "loss_reconstruction", "d_real", "d_fake")
 ADVICE = "The last checkpoint is good. In a fresh run, try a smaller learning rate or float32"
 
 
@@ -298,7 +297,7 @@ class Loop:
         if is_best or look["delta_e"] < self.best_look["delta_e"]:
             self.best, self.best_look = deepcopy(self.networks.generator.state_dict()), look
         self.looks.append(look)
-        self.clock = time.monotonic()  # a look is no training time
+        self.clock = time.monotonic()  # don't count the look as training time
 
     def save(self) -> None:
         """Write the weights, the tables, the sample pictures, and then the checkpoint."""

@@ -28,9 +28,8 @@ import tyro
 from torch import Tensor
 from torch.nn import functional
 
-from colorlib.color import AB_SCALE, rgb_to_L_ab
+from colorlib.color import AB_SCALE, L_ab_to_rgb, colorfulness, rgb_to_L_ab
 from colorlib.config import RECIPES
-from colorlib.losses import colorfulness_loss
 from colorlib.metrics import at_work
 from colorlib.runs import environment, write_json
 from colorlib.steps import Networks, train_step
@@ -160,8 +159,9 @@ def huber(L: Tensor, ab: Tensor, predicted: Tensor) -> Tensor:
 
 
 def colorful(L: Tensor, ab: Tensor, predicted: Tensor) -> Tensor:
-    """L1 and the colorfulness loss."""
-    return l1(L, ab, predicted) + COLORFUL * colorfulness_loss(L, predicted)
+    """L1 and the colorfulness loss of DDColor (Kang et al. 2023), which is 1 for plain gray."""
+    gray = 1 - colorfulness(L_ab_to_rgb(L, predicted)).mean() / 100
+    return l1(L, ab, predicted) + COLORFUL * gray
 
 
 class RareColors:

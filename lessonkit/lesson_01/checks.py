@@ -9,10 +9,9 @@ from colorlib.color import (
     L_ab_to_rgb,
     rgb_to_L_ab,
     rgb_to_lab,
-    rgb_to_yuv,
-    yuv_to_rgb,
 )
 from lessonkit.checks import NotDone, check, require, require_close
+from lessonkit.yuv import rgb_to_yuv, yuv_to_rgb
 
 
 def _close(got, wanted):
@@ -101,7 +100,7 @@ def to_yuv(answer):
     )
     require_close(got[:, 1], u, "U is not 0.492111 (B - Y)")
     require_close(got[:, 2], v, "V is not 0.877283 (R - Y)")
-    return "equal to colorlib's rgb_to_yuv: one weighted sum and two differences from it."
+    return "equal to lessonkit's rgb_to_yuv: one weighted sum and two differences from it."
 
 
 @check

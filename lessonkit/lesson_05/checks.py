@@ -4,8 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from colorlib.discriminator import PatchDiscriminator, receptive_field
+from colorlib.discriminator import PatchDiscriminator
 from lessonkit.checks import Mistake, check, filled, require, require_close
+from lessonkit.lesson_05.measures import receptive_field
 
 PATCHGAN = [(4, 2), (4, 2), (4, 2), (4, 1), (4, 1)]  # kernel and stride, layer by layer
 

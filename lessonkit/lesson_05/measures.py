@@ -13,8 +13,21 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from colorlib.color import AB_SCALE, L_ab_to_rgb
-from colorlib.discriminator import PatchDiscriminator, receptive_field
+from colorlib.discriminator import PatchDiscriminator
 from lessonkit.figures import DISCRIMINATOR, INK, LINE
+
+
+def receptive_field(discriminator: nn.Module) -> int:
+    """The width in pixels of what one score of a discriminator sees.
+
+    Works backward from one output pixel: a convolution with kernel k and stride s turns a field
+    of f pixels into (f - 1) · s + k.
+    """
+    field = 1
+    for layer in reversed(list(discriminator.modules())):
+        if isinstance(layer, nn.Conv2d):
+            field = (field - 1) * layer.stride[0] + layer.kernel_size[0]
+    return field
 
 
 def best_share_right(real: Tensor, fake: Tensor) -> float:

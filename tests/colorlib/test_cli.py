@@ -1,10 +1,14 @@
 """The command line: what a learner types, from training to a colored photo, and what goes wrong."""
 
+import ast
+import inspect
 import json
 import os
+import re
 import runpy
 import sys
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +17,30 @@ import torch
 from PIL import Image
 from skimage import data
 
-from colorlib.cli import hold_back, main, report_left_out
+from colorlib.cli import (
+    Colorize,
+    Download,
+    Evaluate,
+    Show,
+    Threshold,
+    Training,
+    hold_back,
+    load_config,
+    main,
+    report_left_out,
+)
 from colorlib.coloring import NOTE
 from colorlib.config import TrainConfig
 from colorlib.generator import StridedUNet
 from colorlib.photos import PhotoFolder
-from colorlib.runs import choose_device, read_config, read_history, save_generator
+from colorlib.runs import (
+    RunError,
+    choose_device,
+    read_config,
+    read_history,
+    save_generator,
+    write_text,
+)
 from colorlib.scenes import SceneDataset
 from colorlib.training import train
 
@@ -377,12 +399,66 @@ def test_python_m_colorlib_is_the_same_command(monkeypatch, capsys):
     assert "usage: colorlib" in capsys.readouterr().out
 
 
+def test_every_option_has_a_help_text_of_its_own():
+    # tyro takes the comment above a field without one, and keeps the line breaks of a longer one
+    for command in (TrainConfig, Training, Evaluate, Show, Colorize, Threshold, Download):
+        (definition,) = ast.parse(inspect.getsource(command)).body
+        for field, text in pairwise(definition.body):
+            if isinstance(field, ast.AnnAssign) and field.target.id != "recipe":
+                name = f"{command.__name__}.{field.target.id}"
+                assert isinstance(text, ast.Expr), f"{name} has no docstring"
+                assert re.fullmatch(r"[^\n]+\.", text.value.value), f"{name}: one line, a sentence"
+
+
+def test_a_flag_that_turns_something_off_is_shown_beside_its_opposite(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "warm", "--help"])
+    text = capsys.readouterr().out
+    assert "--flip, --no-flip" in text
+    assert len(re.findall(r"--no-", text)) == len(re.findall(r"--(\S+), --no-\1\b", text))
+
+
 @pytest.mark.parametrize(
     "options, words",
-    [("--sice 64", "--size"), ("--steps 3 --epochs 3", "give one budget"), ("--size x", "int")],
+    [
+        ("--sice 64", "--size"),
+        ("--size x", "int"),
+        ("--size 0", "colorlib: size is 0: it must be greater than or equal to 32\n"),
+        ("--size 40", "colorlib: size is 40: it must be a multiple of 16\n"),
+        ("--seconds -5", "colorlib: seconds is -5.0: it must be greater than 0\n"),
+        (
+            "--warm-up 2 --batch 0",
+            "colorlib: warm_up is 2.0: it must be less than or equal to 1; "
+            "batch is 0: it must be greater than 0\n",
+        ),
+        (
+            "--steps 3 --epochs 4",
+            "colorlib: give one budget (epochs, steps or seconds), not epochs=4, steps=3\n",
+        ),
+        (
+            "--adversarial wgan_gp --discriminator image",
+            "colorlib: adversarial=wgan_gp needs discriminator=patch and discriminator_norm=none\n",
+        ),
+    ],
 )
 def test_wrong_usage_is_explained_with_exit_status_two(options, words, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["train", "warm", *options.split()])
     assert exit.value.code == 2
-    assert words in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert message == words if words.startswith("colorlib: ") else words in message
+
+
+def test_python_gets_the_same_words(tmp_path):
+    for fields, words in (
+        ({"size": 0}, "size is 0: it must be greater than or equal to 32"),
+        ({"adversarial": "gan"}, "adversarial is 'gan': it must be 'bce', 'lsgan', 'hinge', 'wgan"),
+        ({"sice": 64}, "sice is 64: Unexpected keyword argument"),
+        ({"steps": 1, "seconds": 2}, "give one budget (epochs, steps or seconds), not steps=1, s"),
+    ):
+        with pytest.raises(ValueError) as error:
+            TrainConfig(**fields)
+        assert str(error.value).startswith(words) and "\n" not in str(error.value)
+    write_text(tmp_path / "config.json", '{"config": {"size": 0}}')
+    with pytest.raises(RunError, match="another version of colorlib: size is 0: it must"):
+        load_config(tmp_path / "config.json")

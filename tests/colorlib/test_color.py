@@ -6,7 +6,6 @@ import skimage.color
 import skimage.data
 import skimage.filters
 import torch
-from PIL import Image
 from torch.testing import assert_close
 
 from colorlib import color
@@ -14,13 +13,11 @@ from colorlib import color
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 FROM_RGB = (
     color.rgb_to_lab,
-    color.rgb_to_yuv,
     color.rgb_to_L_ab,
     color.gray_from_lightness,
-    color.gray_from_luma,
     color.to_black_and_white,
 )
-FROM_FLOATS = (color.lab_to_rgb, color.yuv_to_rgb, color.lab_to_L_ab)
+FROM_FLOATS = (color.lab_to_rgb, color.lab_to_L_ab)
 DIFFERENTIABLE = (*FROM_RGB[:-1], *FROM_FLOATS)
 CASES = [
     *((convert, dtype) for convert in FROM_RGB for dtype in color.BYTES_AND_FLOATS),
@@ -80,17 +77,9 @@ def test_rgb_agrees_with_skimage(picture, dtype):
     assert_close(rgb.double(), to_tensor(picture / 255), atol=1e-5, rtol=0)
 
 
-def test_yuv_agrees_with_skimage(picture):
-    rgb = to_tensor(picture / 255)
-    assert_close(
-        color.rgb_to_yuv(rgb), to_tensor(skimage.color.rgb2yuv(picture)), atol=1e-6, rtol=0
-    )
-
-
 def test_bytes_give_what_floats_give(picture):
     as_bytes, as_floats = to_tensor(picture), to_tensor(picture).float() / 255
-    for convert in (color.rgb_to_lab, color.rgb_to_yuv, color.gray_from_luma):
-        assert_close(convert(as_bytes), convert(as_floats), atol=1e-4, rtol=0)
+    assert_close(color.rgb_to_lab(as_bytes), color.rgb_to_lab(as_floats), atol=1e-4, rtol=0)
 
 
 def test_lab_of_the_primaries_is_the_published_one():
@@ -114,7 +103,6 @@ def test_srgb_spans_the_ab_that_ab_scale_documents(picture):
 def test_grays_have_no_chroma():
     grays = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
     assert color.rgb_to_lab(grays)[1:].abs().max() <= 0.01
-    assert color.rgb_to_yuv(grays)[1:].abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -123,7 +111,6 @@ def test_rgb_survives_the_round_trip_in_and_out_of_gamut(dtype):
     tolerance = 1e-4 if dtype == torch.float32 else 1e-12
     back = color.lab_to_rgb(color.rgb_to_lab(rgb), clip=False)
     assert_close(back, rgb, atol=tolerance, rtol=0)
-    assert_close(color.yuv_to_rgb(color.rgb_to_yuv(rgb)), rgb, atol=tolerance, rtol=0)
 
 
 def test_lab_survives_the_round_trip_in_and_out_of_gamut():
@@ -147,8 +134,6 @@ def test_clipping_cuts_to_what_a_screen_can_show():
     free, clipped = color.lab_to_rgb(lab, clip=False), color.lab_to_rgb(lab)
     assert free.min() < -1 and free.max() > 1.5
     assert_close(clipped, free.clamp(0, 1), atol=0, rtol=0)
-    yuv = random_picture(3, 9, 9, low=-1, high=1)
-    assert_close(color.yuv_to_rgb(yuv, clip=True), color.yuv_to_rgb(yuv).clamp(0, 1))
 
 
 def test_the_scale_of_the_networks():
@@ -171,20 +156,6 @@ def test_the_gray_shown_has_the_lightness_of_the_photo(picture):
     assert_close(color.gray_from_lightness(to_tensor(picture)), L, atol=1e-6, rtol=0)
     shown = color.L_ab_to_rgb(L, torch.zeros_like(ab))
     assert_close(color.gray_from_lightness(shown), L, atol=1e-4, rtol=0)
-
-
-def test_luma_is_what_pil_shows_and_not_lightness():
-    photo = skimage.data.astronaut()
-    luma = color.gray_from_luma(to_tensor(photo))[0] * 255
-    assert_close(
-        luma,
-        torch.from_numpy(np.array(Image.fromarray(photo).convert("L"))).float(),
-        atol=1,
-        rtol=0,
-    )
-    red = pixels((1.0, 0, 0))
-    assert color.gray_from_luma(red).item() == pytest.approx(0.299, abs=1e-6)
-    assert color.gray_from_lightness(red).item() == pytest.approx(0.532, abs=5e-4)
 
 
 def test_black_and_white_uses_otsu_for_each_picture():

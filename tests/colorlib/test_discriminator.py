@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator, receptive_field
+from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import count_parameters
 
 
@@ -45,33 +45,6 @@ def test_a_score_a_patch(layers, scores):
     assert network(torch.rand(2, 1, 128, 128), torch.rand(2, 2, 128, 128)).shape == (
         (2, 1, scores, scores)
     )
-
-
-@pytest.mark.parametrize(
-    "network, pixels",
-    [
-        (ImageDiscriminator(256), 382),
-        (ImageDiscriminator(64), 94),
-        (PatchDiscriminator(layers=3), 70),
-        (PatchDiscriminator(layers=2), 34),
-        (PatchDiscriminator(layers=1), 16),
-    ],
-    ids=str,
-)
-def test_receptive_fields_by_the_formula(network, pixels):
-    assert receptive_field(network) == pixels
-
-
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_the_receptive_field_is_what_a_gradient_reaches(layers):
-    network = PatchDiscriminator(2, layers, norm="none").double()
-    ab = torch.rand(1, 2, 256, 256, dtype=torch.float64, requires_grad=True)
-    scores = network(torch.rand(1, 1, 256, 256, dtype=torch.float64), ab)
-    center = scores.shape[-1] // 2
-    scores[0, 0, center, center].backward()
-    touched = ab.grad.abs().sum(dim=(0, 1)).nonzero()
-    extent = touched.amax(0) - touched.amin(0) + 1
-    assert extent.tolist() == [receptive_field(network)] * 2
 
 
 @pytest.mark.parametrize("network", [ImageDiscriminator(64), PatchDiscriminator(8, 2)], ids=str)

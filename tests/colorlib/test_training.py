@@ -152,22 +152,6 @@ class TestSteps:
         losses = generator_step(Networks(config), *batch_for(config))
         expected = losses["loss_adversarial"] + 100 * losses["loss_reconstruction"]
         assert losses["loss_g"].item() == pytest.approx(expected.item(), rel=1e-6)
-        config = small("pix2pix", lambda_colorfulness=3.0)
-        losses = generator_step(Networks(config), *batch_for(config))
-        expected = losses["loss_adversarial"] + 100 * losses["loss_reconstruction"]
-        expected = expected + 3 * losses["loss_colorfulness"]
-        assert losses["loss_g"].item() == pytest.approx(expected.item(), rel=1e-6)
-
-    def test_colorfulness_is_asked_for_in_the_game_alone_and_then_there_is_more_of_it(self):
-        torch.manual_seed(0)
-        config = small("l1", lambda_colorfulness=0.5, warm_up=0.5)
-        networks, (L, ab) = Networks(config), batch_for(config)
-        assert generator_step(networks, L, ab).keys() == {"loss_g", "loss_reconstruction"}
-        networks.end_warm_up()
-        before = generator_step(networks, L, ab)["loss_colorfulness"]
-        for _ in range(10):
-            after = generator_step(networks, L, ab)["loss_colorfulness"]
-        assert after < before
 
     def test_while_warming_up_d_is_not_asked(self):
         config = small("warm")
@@ -782,21 +766,21 @@ class TestFailures:
         "changes, message",
         [
             ({"epochs": 1, "steps": 1}, "give one budget"),
-            ({"steps": 0}, "steps\n.*greater than 0"),
-            ({"adversarial": "none", "reconstruction": "none"}, "without a reconstruction"),
-            ({"warm_up": 1.5}, "warm_up\n.*less than or equal to 1"),
-            ({"d_head_start": -0.1}, "d_head_start\n.*greater than or equal to 0"),
-            ({"reconstruction": "none"}, "warm_up must be 0"),
-            ({"batch": 0}, "batch\n.*greater than 0"),
-            ({"discriminator_layers": 0}, "discriminator_layers\n.*greater than 0"),
-            ({"generator_width": 1}, "generator_width\n.*greater than or equal to 2"),
-            ({"size": 100}, "size\n.*multiple of 16"),
-            ({"generator": "Unet"}, "generator\n.*'UNet' or 'StridedUNet'"),
-            ({"adversarial": "wgan_gp", "discriminator": "image"}, "discriminator_norm none"),
-            ({"adversarial": "wgan_gp", "discriminator_norm": "batch"}, "discriminator_norm none"),
-            ({"zoom": 0.5}, "zoom\n.*greater than or equal to 1"),
-            ({"learning_rate": math.nan}, "learning_rate\n.*finite"),
-            ({"learning_rat": 1e-3}, "learning_rat\n.*Unexpected keyword"),
+            ({"steps": 0}, "steps is .*greater than 0"),
+            ({"adversarial": "none", "reconstruction": "none"}, "reconstruction=none needs"),
+            ({"warm_up": 1.5}, "warm_up is .*less than or equal to 1"),
+            ({"d_head_start": -0.1}, "d_head_start is .*greater than or equal to 0"),
+            ({"reconstruction": "none"}, "needs warm_up=0"),
+            ({"batch": 0}, "batch is .*greater than 0"),
+            ({"discriminator_layers": 0}, "discriminator_layers is .*greater than 0"),
+            ({"generator_width": 1}, "generator_width is .*greater than or equal to 2"),
+            ({"size": 100}, "size is .*multiple of 16"),
+            ({"generator": "Unet"}, "generator is .*'UNet' or 'StridedUNet'"),
+            ({"adversarial": "wgan_gp", "discriminator": "image"}, "discriminator_norm=none"),
+            ({"adversarial": "wgan_gp", "discriminator_norm": "batch"}, "discriminator_norm=none"),
+            ({"zoom": 0.5}, "zoom is .*greater than or equal to 1"),
+            ({"learning_rate": math.nan}, "learning_rate is .*finite"),
+            ({"learning_rat": 1e-3}, "learning_rat is .*Unexpected keyword"),
         ],
     )
     def test_a_config_that_makes_no_sense(self, changes, message):

@@ -5,9 +5,10 @@ import torch
 from check_cases import cases, judge
 from torch.nn.functional import interpolate
 
-from colorlib.color import L_ab_to_rgb, gray_from_lightness, gray_from_luma, rgb_to_lab
+from colorlib.color import L_ab_to_rgb, gray_from_lightness, rgb_to_lab
 from colorlib.metrics import colorfulness
 from lessonkit.lesson_00 import checks
+from lessonkit.yuv import gray_from_luma
 
 
 def gray_of(rgb):

@@ -2,8 +2,9 @@ import pytest
 import torch
 from check_cases import cases, judge
 
-from colorlib.color import L_ab_to_rgb, rgb_to_L_ab, rgb_to_yuv, yuv_to_rgb
+from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
 from lessonkit.lesson_01 import checks
+from lessonkit.yuv import rgb_to_yuv, yuv_to_rgb
 
 
 def to_batch(photo):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator, receptive_field
+from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from lessonkit.lesson_05 import measures
 
 
@@ -30,7 +30,7 @@ def test_influence_reaches_as_far_as_the_window(layers):
     count, step, start = measures.windows(discriminator, 48)
     begin = start + step * (count // 2)
     assert seen[0] == begin
-    assert seen[-1] == begin + receptive_field(discriminator) - 1
+    assert seen[-1] == begin + measures.receptive_field(discriminator) - 1
 
 
 def test_windows_count_the_scores_of_the_map():
@@ -105,3 +105,30 @@ def test_drawings():
     panels = measures.draw_slopes(losses, torch.linspace(-1, 1, 3)).axes
     assert panels[0].lines[0].get_ydata().tolist() == [1, 1, 1]
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    "network, pixels",
+    [
+        (ImageDiscriminator(256), 382),
+        (ImageDiscriminator(64), 94),
+        (PatchDiscriminator(layers=3), 70),
+        (PatchDiscriminator(layers=2), 34),
+        (PatchDiscriminator(layers=1), 16),
+    ],
+    ids=str,
+)
+def test_receptive_fields_by_the_formula(network, pixels):
+    assert measures.receptive_field(network) == pixels
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_receptive_field_is_what_a_gradient_reaches(layers):
+    network = PatchDiscriminator(2, layers, norm="none").double()
+    ab = torch.rand(1, 2, 256, 256, dtype=torch.float64, requires_grad=True)
+    scores = network(torch.rand(1, 1, 256, 256, dtype=torch.float64), ab)
+    center = scores.shape[-1] // 2
+    scores[0, 0, center, center].backward()
+    touched = ab.grad.abs().sum(dim=(0, 1)).nonzero()
+    extent = touched.amax(0) - touched.amin(0) + 1
+    assert extent.tolist() == [measures.receptive_field(network)] * 2

@@ -11,7 +11,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from torch import nn
 
-from colorlib.discriminator import PatchDiscriminator, receptive_field
+from colorlib.discriminator import PatchDiscriminator
+from lessonkit.lesson_05.measures import receptive_field
 from tools import ROOT, class_kit, notebooks, web_page
 from tools.class_kit import add_color_page, answers, build, case_files, glossary, guide, load
 from tools.class_lessons import (
