@@ -140,7 +140,7 @@ class Stage1Run:
     FACTS = ("step", "seconds", "cpu_seconds", "history", "looks")
 
     def _save(self) -> None:
-        """Write checkpoint and log. After an interruption, the last complete ones are still there."""
+        """Write checkpoint and log; an interruption leaves the last complete ones in place."""
         facts = {name: getattr(self, name) for name in self.FACTS}
         parts = {name: getattr(self, name).state_dict() for name in self.PARTS}
         with atomic_write(self.folder / "checkpoint.pt") as temporary:
