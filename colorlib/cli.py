@@ -229,8 +229,7 @@ class Colorize:
     device: str | None = None
     """cuda, mps or cpu. By default, the fastest one that this machine has."""
     hint: UseAppendAction[tuple[str, ...]] = ()
-    """A color that you know and its pixel, such as 120,80,#c03020: 120 to the right, 80 down.
-    Repeat the option for more hints; works for one photo at a time."""
+    """A pixel's color, such as 120,80,#c03020 (120 right, 80 down); repeat it for more hints."""
 
     def run(self) -> None:
         """Color photo after photo; name those that cannot be read, and continue."""

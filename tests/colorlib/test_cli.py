@@ -178,7 +178,7 @@ def test_colorize_works_at_the_size_of_the_training(run, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "colorlib.cli.colorize",
-        lambda p, g, size: seen.append(size) or Image.open(p).convert("RGB"),
+        lambda p, g, size, hints: seen.append(size) or Image.open(p).convert("RGB"),
     )
     weights = str(run / "generator.safetensors")
     main(["colorize", str(tmp_path / "gray.png"), "--weights", weights, "--out", str(tmp_path)])
