@@ -293,7 +293,7 @@ def test_a_run_says_what_it_started_from(run, photos, tmp_path, capsys):
 
 
 def test_a_fake_mps_is_chosen_and_what_it_lacks_is_said(tmp_path, monkeypatch, capsys):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise NotImplementedError("The operator 'aten::upsample' is not implemented for MPS")
 
     mps = torch.device("mps")
