@@ -130,7 +130,7 @@ class PhotoAdversary:
             networks.optimizer_g.step()
         facts = {"variant": name, "seed": seed, "steps": steps}
         facts |= {"seconds": round(time.monotonic() - began, 1)}
-        facts |= {"cpu_seconds": round(time.process_time() - cpu, 1)}
+        facts |= {"cpu_seconds": round(time.process_time() - cpu, 3)}
         batches.close()
         with at_work(generator):
             row = mean_row(measure(partial(paint, generator, look=self.look), self.paths))
