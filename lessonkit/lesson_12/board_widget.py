@@ -2,13 +2,13 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import anywidget
 from PIL import Image
 from traitlets import Int, List, Unicode
 
 from lessonkit.figures import encode
-from lessonkit.lesson_12.board import Board
 
 LEAST_WIDTH = 384  # pixels on the screen: small pictures are enlarged
 
@@ -17,7 +17,7 @@ class BoardWidget(anywidget.AnyWidget):
     """The Python side of board.js. Places run from 0 to 1.
 
     Attributes:
-        board: holds the hints.
+        board: the `Board` that holds the hints; its module imports this one.
         picture, wheel: PNG as a data URL.
         width: pixels of the picture on the screen.
         choices: [color, percent] of each likely color at the clicked place.
@@ -34,7 +34,7 @@ class BoardWidget(anywidget.AnyWidget):
     marks = List().tag(sync=True)
     at = List().tag(sync=True)
 
-    def __init__(self, board: Board):
+    def __init__(self, board: Any):
         super().__init__(width=max(LEAST_WIDTH, board.shown_L.shape[-1]))
         self.board = board
         self.on_msg(lambda _, message, buffers: self.hear(message))
