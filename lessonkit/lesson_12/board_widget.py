@@ -17,7 +17,7 @@ class BoardWidget(anywidget.AnyWidget):
     """The Python side of board.js. Places run from 0 to 1.
 
     Attributes:
-        board: holds the hints.
+        board: the `Board` that holds the hints; its module imports this one.
         picture, wheel: PNG as a data URL.
         width: pixels of the picture on the screen.
         choices: [color, percent] of each likely color at the clicked place.
