@@ -48,7 +48,7 @@ def pack(photos: Path, imagenet: Path, out: Path, megabytes: float) -> None:
         megabytes: how large it may become. Photos of the first source go first.
 
     Raises:
-        SystemExit: not even the validation photos fit.
+        SystemExit: no training photo fits.
     """
     split = split_photos(photos, ROOT / "data" / "splits" / "photos.txt")
     published = torch.load(imagenet, map_location="cpu", weights_only=True)
@@ -72,10 +72,10 @@ def pack(photos: Path, imagenet: Path, out: Path, megabytes: float) -> None:
             Image.fromarray(rgb).save(picture, "WEBP", quality=QUALITY)
             size += len(picture.getvalue()) + 300  # a zip's own bytes for each file
             if size > megabytes * 1e6:
-                if folder == VALIDATION:
-                    raise SystemExit(f"{megabytes:g} MB hold no photo to train on: give more")
                 break
             file.writestr(f"{folder}/{name.replace('/', '__')}.webp", picture.getvalue())
+        if not any(name.startswith("0/") for name in file.namelist()):
+            raise SystemExit(f"{megabytes:g} MB hold no photo to train on: give more")
 
 
 def unpack(file: zipfile.ZipFile, folder: str) -> Iterator[Tensor]:

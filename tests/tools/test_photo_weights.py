@@ -298,7 +298,7 @@ def test_the_gpu_command_runs_on_a_cpu_from_its_pack_alone(photos, imagenet, tmp
     on_gpu.pack(photos, imagenet, tmp_path / "gpu.zip", megabytes=30)
     assert (tmp_path / "gpu.zip").stat().st_size < 30e6
     with pytest.raises(SystemExit, match="hold no photo to train on: give more"):
-        on_gpu.pack(photos, imagenet, tmp_path / "small.zip", megabytes=0.1)
+        on_gpu.pack(photos, imagenet, tmp_path / "small.zip", megabytes=0.001)
     assert not (tmp_path / "small.zip").exists()
     sources = on_gpu.gpu_sources(size=32, scale=1)
     on_gpu.run_training(tmp_path, tmp_path / "gpu.zip", seconds=1.0, sources=sources)
