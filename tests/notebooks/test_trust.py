@@ -362,12 +362,12 @@ def test_a_checkpoint_of_other_networks_is_refused_naming_what_differs(tmp_path)
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"size": "large"}, "size\n  Input should be a valid integer"),
-        ({"seconds": "soon"}, "seconds\n  Input should be a valid number"),
-        ({"betas": [0.5]}, "betas.1\n  Field required"),
-        ({"zoom": float("nan")}, "zoom\n  Input should be a finite number"),
-        ({"generator": ["UNet"]}, "generator\n  Input should be 'UNet' or 'StridedUNet'"),
-        ({"generatr": "UNet"}, "generatr\n  Unexpected keyword argument"),
+        ({"size": "large"}, "size is 'large': it must be a valid integer"),
+        ({"seconds": "soon"}, "seconds is 'soon': it must be a valid number"),
+        ({"betas": [0.5]}, "betas is [0.5]: Field required"),
+        ({"zoom": float("nan")}, "zoom is nan: it must be a finite number"),
+        ({"generator": ["UNet"]}, "generator is ['UNet']: it must be 'UNet' or 'StridedUNet'"),
+        ({"generatr": "UNet"}, "generatr is 'UNet': Unexpected keyword argument"),
     ],
 )
 def test_a_config_with_a_strange_value_is_refused_by_field(changes, words, tmp_path, capsys):
