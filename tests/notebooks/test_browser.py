@@ -42,15 +42,34 @@ from lessonkit.widgets import play, slider
 
 play(lambda side: Image.new("RGB", (side, 60), "red"), alt="a bar", side=slider(20, 200, 20))"""
 
+BALLOON = (34, 13)  # a pixel of it, in the 64×64 scene below
+BOARD = """\
+from colorlib.hints import load_hinted
+from colorlib.metrics import to_image
+from colorlib.photos import TEST_SCENES_SEED
+from colorlib.scenes import render_scenes
+from lessonkit.lesson_12.board import ask
+
+village = to_image(render_scenes(32, seed=TEST_SCENES_SEED).rgb[31] / 255)
+board = ask(load_hinted("scenes"), village, size=64, alt="a village", stills=[], titles=[])"""
+PIXEL = """(picture, [x, y]) => {
+  const canvas = new OffscreenCanvas(picture.naturalWidth, picture.naturalHeight);
+  const context = canvas.getContext('2d');
+  context.drawImage(picture, 0, 0);
+  return [...context.getImageData(x, y, 1, 1).data];
+}"""
+COLORS = "swatches => swatches.map(s => s.style.background.match(/\\d+/g).map(Number))"
+
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """A copy of the lessons: JupyterLab saves what it runs."""
     folder = tmp_path_factory.mktemp("course")
     shutil.copytree(FOLDER, folder / "notebooks")
-    demo = new_notebook(cells=[new_code_cell(DEMO)])
-    clean(demo)  # names the kernel, too: JupyterLab would ask for it
-    write(demo, folder / "notebooks" / "demo.ipynb")
+    for name, code in {"demo": DEMO, "board": BOARD}.items():
+        made = new_notebook(cells=[new_code_cell(code)])
+        clean(made)  # names the kernel, too: JupyterLab would ask for it
+        write(made, folder / "notebooks" / f"{name}.ipynb")
     for name in ("data", "README.md"):
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
@@ -202,3 +221,27 @@ def test_a_control_changes_the_picture(name, lab, browser, tmp_path):
     ]
     page.close()
     assert not failures, failures[0]
+
+
+def test_a_click_turns_the_balloon_blue_and_red_again(lab, browser, tmp_path):
+    page = run_all(browser, lab, "board", tmp_path)
+    photo, swatches = page.locator(".hint-photo"), page.locator(".hint-color")
+    photo.scroll_into_view_if_needed()
+
+    def balloon_is(color):
+        red, _, blue, _ = photo.evaluate(PIXEL, BALLOON)
+        return (red > blue + 60) if color == "red" else (blue > red + 60)
+
+    assert balloon_is("red"), "without a hint, the network paints all balloons red"
+    box = photo.bounding_box()
+    at = [(place + 0.5) / 64 * box[side] for place, side in zip(BALLOON, ("width", "height"))]
+    photo.click(position=dict(zip("xy", at)))
+    for color, channel in (("blue", 2), ("red", 0)):
+        swatches.first.wait_for()
+        found = swatches.evaluate_all(COLORS)
+        swatches.nth(max(range(len(found)), key=lambda n: found[n][channel])).click()
+        wait_until(lambda color=color: balloon_is(color), 60, f"the balloon does not turn {color}")
+        page.screenshot(path=tmp_path / f"{color}.png")
+    page.click(".hint-clear")
+    wait_until(lambda: page.locator(".hint-marks .hint-dot").count() == 1, 60, "hints stay")
+    page.close()
