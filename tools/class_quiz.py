@@ -45,5 +45,5 @@ def quiz_key(quiz: list[dict]) -> str:
             row = f"| {letters['before'][text]} | {letters['after'][text]} | {text} | {means} |"
             rows.append(row)
         parts += [f"**{number}.** {question['text']}", "\n".join(rows)]
-        parts.append(f"Take up again: lesson {question['lesson']}.")
+        parts.append(f"Go back to: lesson {question['lesson']}.")
     return "\n\n".join(parts) + "\n"

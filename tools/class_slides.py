@@ -4,7 +4,7 @@ import html
 
 from tools.class_lessons import Course, Item
 from tools.class_pages import document, rendered
-from tools.class_sessions import homework, taught
+from tools.class_sessions import homework, on_sheet, taught
 
 STYLE = """\
 html { scroll-snap-type: y proximity; }
@@ -44,15 +44,17 @@ def deck(plan: dict, number: int, course: Course) -> str:
     title = html.escape(f"Session {number} · {session['title']}")
     slides = [f"<h1>{title}</h1>"]
     for _, found in taught(plan, session, course):
-        slides += [slide(item) for item in found]
+        slides += [slide(plan, item) for item in found]
     slides.append(f"<h2>To close</h2>{rendered(session['question'])}")
     slides.append(f"<h2>At home</h2>{rendered(homework(session, course)[1])}")
     made = "\n".join(f"<section>{each}</section>" for each in slides)
     return document(title, STYLE, made + TURN_PAGES)
 
 
-def slide(item: Item) -> str:
-    """One question, exercise or output as a slide."""
-    number = f" · prediction {item.number}" if item.kind == "question" and item.number else ""
+def slide(plan: dict, item: Item) -> str:
+    """One question, exercise or output as a slide; a question as on the prediction sheet."""
+    is_on_sheet = item.kind == "question" and item.number
+    number = f" · prediction {item.number}" if is_on_sheet else ""
+    text = on_sheet(plan, item) if is_on_sheet else item.text
     header = f"<header>{html.escape(item.section)}{number}</header>"
-    return f'{header}<div class="wide">{rendered(item.text)}</div>'
+    return f'{header}<div class="wide">{rendered(text)}</div>'

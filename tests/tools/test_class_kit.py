@@ -278,6 +278,9 @@ def test_the_case_files_are_printed_without_their_answers(course):
     letters = re.findall(r'"([A-Z])": "\w+"', diagnoses.solution)
     told = " and ".join(letters[:2]), " and ".join(letters[-2:])
     assert all(pair in SESSIONS[4]["prepare"][0] for pair in told)
+    [vote] = [s["vote"] for s in SESSIONS[4]["step"] if s.get("sections") == ["Eight case files"]]
+    named = re.findall(r'"([A-Z])": "(\w+)"', diagnoses.solution)
+    assert all(f"{letter} {suspect}" in vote for letter, suspect in named), "the run sheet's key"
     assert made.count("break-after: page") == len(letters) / 2 + 1, "two files on a page"
     assert (
         re.findall(r"^\*case: ([A-Z])\*$\n\n!\[.+\]\(data:image/png", made, re.MULTILINE) == letters
