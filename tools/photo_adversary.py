@@ -22,9 +22,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import torch
 import tyro
+from tabulate import tabulate
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,11 +35,11 @@ from colorlib.config import RECIPES
 from colorlib.metrics import at_work
 from colorlib.runs import environment, write_json
 from colorlib.steps import Networks, train_step
-from tools import ROOT
+from tools import ROOT, put_between
 from tools.photo_data import SOURCES, Mixture, Photos, decode_all
 from tools.photo_measure import Look, mean_row, measure, paint
 from tools.photo_training import Stage1, Stage1Run
-from tools.photo_weights import once, published_weights, with_louder_end
+from tools.photo_weights import COLUMNS, METRICS, once, published_weights, with_louder_end
 
 PLAIN = replace(RECIPES["l1"], warm_up_learning_rate=5e-4)
 GAN = replace(
@@ -75,6 +77,8 @@ class PhotoAdversary:
     """Where `tools.photo_weights` keeps its runs."""
     results: Path = ROOT / "data" / "results"
     """The folder for photo_adversary.json."""
+    page: Path = ROOT / "site" / "pages" / "results.md"
+    """The page whose table is renewed."""
 
     def run(self) -> None:
         """Train, measure and write down everything that is not there yet."""
@@ -97,10 +101,9 @@ class PhotoAdversary:
             plain, gan = (r for r in rows[-len(losses) - 1 :] if r["variant"] in ("L1", "GAN"))
             steps = round(self.steps * gan["cpu_seconds"] / plain["cpu_seconds"])
             rows.append(self._once("L1, as long", seed, mixture, l1, steps))
-        write_json(
-            self.results / "photo_adversary.json",
-            {"look": self.look.size, "runs": rows, "environment": environment()},
-        )
+        results = {"look": self.look.size, "runs": rows, "environment": environment()}
+        write_json(self.results / "photo_adversary.json", results)
+        put_between(self.page, "photo-adversary", results_page(results))
 
     def _once(self, name: str, seed: int, mixture: Mixture, loss: Loss | None, steps: int) -> dict:
         path = self.runs / "stage2" / f"{name}-{seed}.json"
@@ -162,6 +165,26 @@ def colorful(L: Tensor, ab: Tensor, predicted: Tensor) -> Tensor:
     """L1 and the colorfulness loss of DDColor (Kang et al. 2023), which is 1 for plain gray."""
     gray = 1 - colorfulness(L_ab_to_rgb(L, predicted)).mean() / 100
     return l1(L, ab, predicted) + COLORFUL * gray
+
+
+def results_page(results: dict) -> str:
+    """The comparison as Markdown; all numbers are means over the seeds."""
+    lines, runs = [], results["runs"]
+    for name in dict.fromkeys(run["variant"] for run in runs):
+        same = [run for run in runs if run["variant"] == name]
+        line = [name, len(same), f"{fmean(run['cpu_seconds'] for run in same):.0f}"]
+        for metric, digits in METRICS.items():
+            own, rival = (fmean(r[part][metric] for r in same) for part in ("row", "stage 1 × k"))
+            line.append(f"{own:.{digits}f} ({own - rival:+.{digits}f})")
+        lines.append(line)
+    headers = ["second stage", "seeds", "CPU seconds", *(COLUMNS[metric] for metric in METRICS)]
+    return (
+        f"Each variant starts from stage 1 with its encoder frozen and takes {runs[0]['steps']} "
+        "steps; `L1, as long` takes as many CPU seconds as the GAN. Measured on "
+        f"{runs[0]['row']['photos']} validation photos; means over the seeds. In brackets: the "
+        "difference from stage 1 × k, with the k that makes it as colorful.\n\n"
+        + tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    )
 
 
 class RareColors:

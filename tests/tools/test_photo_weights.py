@@ -313,7 +313,10 @@ def test_every_variant_of_the_second_stage_is_trained_measured_and_not_repeated(
     work = PhotoAdversary(
         made.photos, made.imagenet, steps=2, seeds=(0,), runs=made.runs, results=tmp_path
     )
+    work.page = tmp_path / "page.md"
+    work.page.write_text("# Page\n\n<!-- photo-adversary -->\n<!-- /photo-adversary -->\n", "utf-8")
     work.run()
+    assert "| colorfulness" in work.page.read_text("utf-8")
     rows = json.loads((tmp_path / "photo_adversary.json").read_text("utf-8"))["runs"]
     names = ["L1", "Huber", "rare colors", "colorfulness", "GAN", "L1, as long"]
     assert [row["variant"] for row in rows] == names
