@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import sys
+import warnings
 from collections import Counter
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -395,9 +396,12 @@ def main(arguments: list[str] | None = None) -> None:
         with suppress(AttributeError):  # Jupyter's streams have no such method
             stream.reconfigure(errors="replace")  # Windows' may know no arrows
     commands = Train | Evaluate | Show | Colorize | Threshold | Download
-    about = "Color black-and-white photographs with a conditional GAN."
+    about = {"description": "Color black-and-white photographs with a conditional GAN."}
     try:
-        tyro.cli(commands, prog="colorlib", description=about, args=arguments, config=STYLE).run()
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: tqdm.write(f"note: {message}", sys.stderr)
+            command = tyro.cli(commands, prog="colorlib", args=arguments, config=STYLE, **about)
+            command.run()
     except KeyboardInterrupt as interrupt:
         status, message = 130, f"\n{str(interrupt) or 'stopped'}"
     except UsageError as error:

@@ -462,3 +462,10 @@ def test_python_gets_the_same_words(tmp_path):
     write_text(tmp_path / "config.json", '{"config": {"size": 0}}')
     with pytest.raises(RunError, match="another version of colorlib: size is 0: it must"):
         load_config(tmp_path / "config.json")
+
+
+def test_a_warning_is_one_line_without_code(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (64, 64), 5).save("dark.png")
+    main(["colorize", "dark.png", "--hint", "10,10,#ffff00"])
+    assert "note: the photo is too dark for #ffff00 at (10, 10); #" in capsys.readouterr().err
