@@ -67,7 +67,7 @@ def work_of_a_step(answer):
     require(for_d != 7, "D is frozen, but the gradient still passes back through it: 1 more.")
     require_close(for_d, 8.0, f"shared: you count {for_d:g} times d.")
     require_close(shared, 3 * 48.1 + 8 * 0.63, "both sums are right separately, but not together.")
-    return "198 against 149 billion multiplications a photo: a quarter less, for free."
+    return "198 against 149 billion multiplications per photo: a quarter less, for free."
 
 
 class _Loss(torch.Tensor):
