@@ -133,7 +133,7 @@ def lesson_notes(lesson: Lesson, notebook: NotebookNode) -> str:
 
 
 def answers(plan: dict, course: Course) -> str:
-    """The answer booklet: every exercise card with its solution, and results worked out on paper."""
+    """The answer booklet: every exercise card with its solution, and results on paper."""
     by_hand, used = load("on_paper"), where_used(plan)
     parts = [
         "# Answers",

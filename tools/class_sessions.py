@@ -171,7 +171,7 @@ def predictions(plan: dict, course: Course) -> str:
     parts = ["# Prediction sheets"]
     for _, session, heading in numbered(plan):
         parts += [f"## {heading}", "Name: ______________________"]
-        parts.append("Write down your prediction *before* you see the result. It's fine to be wrong.")
+        parts.append("Write down your prediction *before* you see the result. Being wrong is fine.")
         for item in asked(plan, session, course):
             parts.append(f"**{item.number}.** {on_sheet(plan, item)}{ROOM}")
         parts.append(NEW_PAGE)
