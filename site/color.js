@@ -91,7 +91,7 @@ function interleave(halves) {
   return file;
 }
 
-/** Say why the page can't work, in place of showing that it loads. */
+/** Say why the page can't work, instead of showing that it loads. */
 function stop(reason) {
   find("loading").hidden = true;
   say("");
@@ -100,7 +100,7 @@ function stop(reason) {
 
 // --- photos ---
 
-/** Color a file or an image of the page. A newer one takes the place of one that isn't done. */
+/** Color a file or an image of the page. A newer one replaces one that isn't done. */
 async function take(source, name) {
   const number = ++taken;
   const replaced = unfinished && ` in place of ${unfinished}`;
@@ -131,7 +131,7 @@ async function decode(source, name) {
     bitmap = await createImageBitmap(source, { imageOrientation: "from-image" });
   } catch {
     throw new Error(
-      `${name} can’t be opened: it is damaged, or of a kind that this browser doesn’t read ` +
+      `${name} can’t be opened: it is damaged or in a format that this browser can’t read ` +
         "(often HEIC or TIFF). Save it as JPEG or PNG and try again.",
     );
   }
@@ -209,11 +209,11 @@ const answers = {
       board.open(seen, rules.hints);
       letColorFlow();
     }
-    const own = ["", " with a color of yours"][shown.hints] ?? ` with ${shown.hints} of your colors`;
+    const own = ["", " with your color"][shown.hints] ?? ` with ${shown.hints} of your colors`;
     say(`Colored ${shown.name}${shown.replaced}${own}, ${width} × ${height} pixels: ready`);
   },
   failed({ reason }) {
-    if (!isLoaded) return stop(`The network can’t start here: ${reason}`);
+    if (!isLoaded) return stop(`The network couldn’t start: ${reason}`);
     picture.classList.remove("busy");
     giveUp(`That didn’t work: ${reason}. Reload the page, or try a smaller photo.`);
   },
@@ -222,7 +222,7 @@ const answers = {
 worker.onmessage = ({ data }) => {
   if (data.job === undefined || data.job === shown.job) answers[data.type](data);
 };
-worker.onerror = (event) => stop(`The page can’t work here: ${event.message}`);
+worker.onerror = (event) => stop(`The page can’t run here: ${event.message}`);
 
 // --- what is shown ---
 

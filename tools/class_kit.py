@@ -88,7 +88,7 @@ def build(out: Path = KIT) -> None:
 
 
 def add_color_page(out: Path) -> str:
-    """Add the web page that colors photos, as one file; returns what became of it."""
+    """Add the web page that colors photos, as one file, and return a message about it."""
     with TemporaryDirectory() as folder:
         told = web_page.build(Path(folder))
         page = Path(folder) / web_page.OFFLINE
@@ -99,7 +99,7 @@ def add_color_page(out: Path) -> str:
 
 
 def load(name: str) -> dict:
-    """Read a text that is kept as data: "plan", "quiz", "on_paper", "terms" or "meanings"."""
+    """Read a text that is stored as data: "plan", "quiz", "on_paper", "terms" or "meanings"."""
     return tomllib.loads((TEXTS / f"{name}.toml").read_text("utf-8"))
 
 
@@ -133,7 +133,7 @@ def lesson_notes(lesson: Lesson, notebook: NotebookNode) -> str:
 
 
 def answers(plan: dict, course: Course) -> str:
-    """The answer booklet: every exercise card with its solution, and what comes out on paper."""
+    """The answer booklet: every exercise card with its solution, and results on paper."""
     by_hand, used = load("on_paper"), where_used(plan)
     parts = [
         "# Answers",
@@ -173,7 +173,7 @@ def case_files(course: Course) -> str:
 
 
 def glossary(course: Course) -> str:
-    """Key terms in English and Chinese, each once: what it means, and where it is explained."""
+    """Key terms in English and Chinese, each once, with its meaning and its lessons."""
     meanings = load("meanings")
     merged: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for lesson, notebook in course:

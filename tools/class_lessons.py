@@ -1,4 +1,4 @@
-"""What the class kit reads off the notebooks: questions, figures, exercises, lengths, terms."""
+"""What the class kit reads from the notebooks: questions, figures, exercises, lengths, terms."""
 
 import base64
 import io
@@ -84,7 +84,7 @@ def paragraphs(source: str) -> list[str]:
 
 
 def without_links(text: str) -> str:
-    """A text whose links are only words: on paper and on slides they lead nowhere."""
+    """Replace links by their words: on paper and on slides they lead nowhere."""
     return LINK.sub(r"\1", text)
 
 
@@ -102,9 +102,9 @@ def answer_below(cells: Sequence[NotebookNode]) -> str:
 
 
 def shown(cell: NotebookNode) -> Iterator[str]:
-    """Yield a cell's pictures and tables, each with what was said right before it.
+    """Yield a cell's pictures and tables, each with the text shown right before it.
 
-    Print-outs count only where a prediction was asked for; others are about the machine.
+    Printed text counts only where a prediction was asked for; elsewhere it is about the machine.
     """
     said = ""
     for output in cell.get("outputs", []):

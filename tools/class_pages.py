@@ -1,4 +1,4 @@
-"""Make the texts of the class kit into web pages that need no other file and no network."""
+"""Turn the texts of the class kit into web pages that need no other file and no network."""
 
 import html
 import re
@@ -35,7 +35,7 @@ p:has(+ p > img) { break-after: avoid; }
   img { max-height: 22cm; }
 }
 """
-# a run sheet has one page of paper
+# a run sheet must fit on one sheet of paper
 SMALL_PRINT = """\
 @media print {
   h1 { display: none; }
@@ -45,7 +45,7 @@ SMALL_PRINT = """\
 
 
 def document(title: str, style: str, body: str) -> str:
-    """A web page of its parts."""
+    """Put a web page together from its parts."""
     return f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -64,7 +64,7 @@ def document(title: str, style: str, body: str) -> str:
 
 
 def page(text: str, extra_style: str = "") -> str:
-    """Make a web page of Markdown, which needs no other file and no network."""
+    """Turn Markdown into a web page that needs no other file and no network."""
     title = html.escape(text.partition("\n")[0].removeprefix("# "))
     body = with_contents(rendered(text))
     code_style = HtmlFormatter().get_style_defs(".highlight")

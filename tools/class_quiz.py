@@ -8,7 +8,7 @@ LETTERS = "ABCD"
 def options(question: dict, when: str) -> list[tuple[str, str]]:
     """A question's options in the order of one sheet: (text, misconception; "" for the right one).
 
-    The right one stands where `places` says; the others are mixed, always in the same way.
+    The right one goes where `places` says; the others are shuffled, always in the same way.
     """
     mixed = [*map(tuple, question["wrong"])]
     random.Random(f"{when}: {question['text']}").shuffle(mixed)
@@ -22,7 +22,7 @@ def quiz_sheet(quiz: list[dict], when: str) -> str:
     lines = [
         f"# Quiz · {when} the course",
         "Name: ______________________ Date: ______________",
-        "One answer to each question. It is not marked. If you do not know, say so: that helps.",
+        "Choose one answer per question. The quiz isn't marked. If you don't know, say so.",
     ]
     for number, question in enumerate(quiz, start=1):
         lines.append(f"**{number}.** {question['text']}")
@@ -34,7 +34,7 @@ def quiz_sheet(quiz: list[dict], when: str) -> str:
 
 def quiz_key(quiz: list[dict]) -> str:
     """The teacher's key: right answers of both sheets, and what each wrong one stands for."""
-    parts = ["# Quiz · key", "For teachers. The two sheets have their options in different orders."]
+    parts = ["# Quiz · key", "For teachers. Each sheet has the options in a different order."]
     for number, question in enumerate(quiz, start=1):
         letters = {
             when: {text: letter for letter, (text, _) in zip(LETTERS, options(question, when))}

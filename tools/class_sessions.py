@@ -49,7 +49,7 @@ def on_sheet(plan: dict, question: Item) -> str:
 
 
 def by_beginning(table: dict[str, str], question: Item) -> str | None:
-    """What a table of the plan has for a question, whose first words it names."""
+    """The entry of a plan's table for a question, which is found by its first words."""
     found = [text for words, text in table.items() if question.text.startswith(words)]
     return found[0] if found else None
 
@@ -132,7 +132,7 @@ def at_a_glance(plan: dict, course: Course) -> str:
 
 
 def run_sheets(plan: dict, course: Course) -> str:
-    """Make one page per session: everything a teacher needs while standing there."""
+    """Make one page per session: everything a teacher needs in class."""
     parts = ["# Run sheets"]
     for _, session, heading in numbered(plan):
         parts += [f"## {heading}", run_sheet(plan, session, course), NEW_PAGE]
@@ -155,7 +155,7 @@ def run_sheet(plan: dict, session: dict, course: Course) -> str:
     prepare = [f"run all of {lessons}, then {CLEAR}", f"print {session['print']}"]
     return "\n\n".join(
         [
-            f"**At its end** learners can {session['goal']}.",
+            f"**At the end**, learners can {session['goal']}.",
             "**Prepare**",
             "\n".join(f"- {line}" for line in [*prepare, *session["prepare"]]),
             "\n".join(rows),
@@ -171,7 +171,7 @@ def predictions(plan: dict, course: Course) -> str:
     parts = ["# Prediction sheets"]
     for _, session, heading in numbered(plan):
         parts += [f"## {heading}", "Name: ______________________"]
-        parts.append("Write down your prediction *before* you see the result. Wrong is fine.")
+        parts.append("Write down your prediction *before* you see the result. Being wrong is fine.")
         for item in asked(plan, session, course):
             parts.append(f"**{item.number}.** {on_sheet(plan, item)}{ROOM}")
         parts.append(NEW_PAGE)
@@ -182,7 +182,7 @@ def predictions_key(plan: dict, course: Course) -> str:
     """Make the key to the prediction sheets: how each lesson's text answers its questions."""
     parts = [
         "# Predictions · key",
-        "For teachers: what the lesson says below the result, or what to look for there.",
+        "For teachers: what the lesson says after it shows the result, or what to look for.",
     ]
     for _, session, heading in numbered(plan):
         parts.append(f"## {heading}")

@@ -314,7 +314,7 @@ def test_a_color_spreads_as_in_colorlib_and_can_be_taken_back(shape, page, tmp_p
     page.wait_for_selector("#likely button")
     strong = {"position": {"x": 30, "y": 40}}
     colored = recolor(page, "#wheel", **strong)
-    assert "photo.png with a color of yours" in text_of(page, "status")
+    assert "photo.png with your color" in text_of(page, "status")
 
     style = "getComputedStyle(document.querySelector('#marks span')).backgroundColor"
     wanted = np.array(ImageColor.getrgb(page.evaluate(style)))
