@@ -181,7 +181,7 @@ def results_page(results: dict) -> str:
     return (
         f"Each variant starts from stage 1 with its encoder frozen and takes {runs[0]['steps']} "
         "steps; `L1, as long` takes as many CPU seconds as the GAN. Measured on "
-        f"{runs[0]['row']['photos']} validation photos; means over the seeds. In brackets: the "
+        f"{runs[0]['row']['photos']} validation photos; means over the seeds. In parentheses: the "
         "difference from stage 1 × k, with the k that makes it as colorful.\n\n"
         + tabulate(lines, headers, tablefmt="github", disable_numparse=True)
     )
