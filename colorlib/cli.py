@@ -16,13 +16,7 @@ import torch
 import tyro
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
-from tyro.conf import (
-    FlagCreatePairsOff,
-    OmitArgPrefixes,
-    OmitSubcommandPrefixes,
-    Positional,
-    UseAppendAction,
-)
+from tyro import conf
 
 from colorlib import parallel
 from colorlib.coloring import NOTE, black_and_white, colorize, save_photo
@@ -49,7 +43,7 @@ VALIDATION, VALIDATION_AT_MOST = 1 / 20, 200  # fraction of the training photos,
 WORTH_HOLDING_BACK = 100  # training photos; from fewer none can be spared
 SPLIT = "split.txt"  # in a run's folder: which photos are for training and which for the test
 LEFT_OUT = "left_out.txt"  # there too: which files of the data are not used, and why
-STYLE = (OmitSubcommandPrefixes, OmitArgPrefixes)  # of tyro
+STYLE = (conf.OmitSubcommandPrefixes, conf.OmitArgPrefixes)  # of tyro
 ABOUT = {
     "tutorial": "The tutorial's GAN: whole-image discriminator, adversarial loss only.",
     "l1": "No GAN: L1 alone.",
@@ -87,7 +81,7 @@ class Training:
     recipe: Options
     out: Path
     """The run's folder. The same command on the same folder continues the run."""
-    fresh: FlagCreatePairsOff[bool] = False
+    fresh: conf.FlagCreatePairsOff[bool] = False
     """Start over, even if the folder holds a run."""
     device: str | None = None
     """cuda, mps or cpu. By default, the fastest one that this machine has."""
@@ -165,7 +159,7 @@ class Train:
 class Evaluate:
     """Test a run's generator on photos it never saw, and print the results with the baselines."""
 
-    folder: Positional[Path]
+    folder: conf.Positional[Path]
     """The run's folder."""
     data: str = ""
     """The folder of photos, if it has moved since the training."""
@@ -194,7 +188,7 @@ class Evaluate:
 class Show:
     """Print the recorded results of a run, and where its pictures are."""
 
-    folder: Positional[Path]
+    folder: conf.Positional[Path]
     """The run's folder."""
 
     def run(self) -> None:
@@ -215,13 +209,13 @@ class Colorize:
     interruption the same command continues.
     """
 
-    photos: Positional[tuple[str, ...]]
+    photos: conf.Positional[tuple[str, ...]]
     """Photos or folders of photos. Color photos are colored from their lightness."""
     out: Path = Path("colored")
     """The folder to write to."""
     format: Literal["png", "jpeg"] = "png"
     """The format of the copies: PNG, or JPEG at quality 95."""
-    overwrite: FlagCreatePairsOff[bool] = False
+    overwrite: conf.FlagCreatePairsOff[bool] = False
     """Replace files that exist in the output folder."""
     weights: str = "photos"
     """photos or scenes (weights that come with colorlib), or the generator.safetensors of a run."""
@@ -229,18 +223,18 @@ class Colorize:
     """Side in pixels at which the network sees a photo. By default, the size of its training."""
     device: str | None = None
     """cuda, mps or cpu. By default, the fastest one that this machine has."""
-    hint: UseAppendAction[tuple[str, ...]] = ()
+    hint: conf.UseAppendAction[tuple[str, ...]] = ()
     """A pixel's color, such as 120,80,#c03020 (120 right, 80 down); repeat it for more hints."""
 
     def run(self) -> None:
         """Color photo after photo; name those that cannot be read, and continue."""
+        targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
         hints = [text.split(",") for text in self.hint]
-        if hints and len(self.targets()) > 1:
+        if hints and len(targets) > 1:
             raise ValueError("hints belong to one photo: name only that photo")
         load = load_hinted if hints else load_generator
         generator = load(self.weights, choose_device(self.device))
         size = self.size or int(read_card(self.weights).get("size", 256))
-        targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
         copies = {*targets.values()}
         for path, target in tqdm(targets.items(), "coloring", unit="photo", delay=2):
             # one of the photos may be named like a copy of another one
@@ -289,13 +283,13 @@ class Colorize:
 class Threshold:
     """Turn a scan, such as a signature, into pure black and white: a one-bit PNG."""
 
-    photo: Positional[Path]
+    photo: conf.Positional[Path]
     """The scan."""
     level: float | None = None
     """Pixels lighter than this become white (0 to 1). By default, Otsu's method finds the level."""
     out: Path | None = None
     """The file to write. By default, NAME_bw.png next to the scan."""
-    overwrite: FlagCreatePairsOff[bool] = False
+    overwrite: conf.FlagCreatePairsOff[bool] = False
     """Replace the file if it exists."""
 
     def run(self) -> None:
@@ -322,7 +316,7 @@ class Download:
     down, download the zip elsewhere and use --zip, or give the address of a copy with --url.
     """
 
-    name: Positional[Literal["duts", "caltech101"]]
+    name: conf.Positional[Literal["duts", "caltech101"]]
     """The data set."""
     folder: Path | None = None
     """Where to put it. By default, data/duts or data/caltech101."""
@@ -396,12 +390,12 @@ def main(arguments: list[str] | None = None) -> None:
         with suppress(AttributeError):  # Jupyter's streams have no such method
             stream.reconfigure(errors="replace")  # Windows' may know no arrows
     commands = Train | Evaluate | Show | Colorize | Threshold | Download
-    about = {"description": "Color black-and-white photographs with a conditional GAN."}
+    about = "Color black-and-white photographs with a conditional GAN."
+    options = {"prog": "colorlib", "description": about, "config": STYLE}
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: tqdm.write(f"note: {message}", sys.stderr)
-            command = tyro.cli(commands, prog="colorlib", args=arguments, config=STYLE, **about)
-            command.run()
+            tyro.cli(commands, args=arguments, **options).run()
     except KeyboardInterrupt as interrupt:
         status, message = 130, f"\n{str(interrupt) or 'stopped'}"
     except UsageError as error:

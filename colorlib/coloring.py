@@ -167,12 +167,11 @@ def _small_lightness(photo: Image.Image, height: int, width: int) -> Tensor:
     return L.clamp(0, 1)
 
 
-def _predict(generator: Colorizer, *inputs: Tensor) -> Tensor:
+def _predict(generator: Colorizer, L: Tensor, *hints: Tensor) -> Tensor:
     """Call a generator in eval mode, on its device and in its precision; leave it as it was."""
     with at_work(generator) as device:
-        L = inputs[0]
         dtype = next(generator.parameters(), L).dtype if isinstance(generator, nn.Module) else None
-        return generator(*(each.to(device, dtype) for each in inputs)).to(L)
+        return generator(*(each.to(device, dtype) for each in (L, *hints))).to(L)
 
 
 def _join(photo: Image.Image, ab: Tensor) -> Image.Image:

@@ -135,10 +135,16 @@ def load_hinted(name: str | Path = "photos", device: torch.device | str = "cpu")
     """
     if name not in SHIPPED:
         raise RunError(f"only the weights {' and '.join(SHIPPED)} take hints, not {name}")
-    weights, card = read_weights(WEIGHTS / f"hints-{name}.safetensors")
+    spread = load_spread(WEIGHTS / f"hints-{name}.safetensors")
+    return Hinted(load_generator(name), spread).to(device).eval().requires_grad_(False)
+
+
+def load_spread(path: Path) -> Spread:
+    """Load a `Spread` from its weight file; raises RunError as `load_generator` does."""
+    weights, card = read_weights(path)
     spread = Spread(**card["arguments"])
     spread.load_state_dict(weights)
-    return Hinted(load_generator(name), spread).to(device).eval().requires_grad_(False)
+    return spread
 
 
 def places(picture: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ REQUIREMENTS = [Requirement(line) for line in sum(EXTRAS.values(), PROJECT["depe
 ROOMS = ("colorlib", "lessonkit", "tools")
 MODULES = {room: sorted((ROOT / room).rglob("*.py")) for room in ROOMS}
 CORE = MODULES["colorlib"]
-LARGEST_CORE = 2715  # lines of code; meant to be read in one sitting, so it may only shrink
+LARGEST_CORE = 2711  # lines of code; meant to be read in one sitting, so it may only shrink
 CONDA_NAMES = {
     "torch": "pytorch",
     "matplotlib": "matplotlib-base",

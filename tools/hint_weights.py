@@ -19,7 +19,7 @@ from torch import Tensor
 
 from colorlib.config import RECIPES
 from colorlib.generator import count_parameters
-from colorlib.hints import Hinted, Spread
+from colorlib.hints import Hinted, Spread, load_spread
 from colorlib.metrics import evaluate
 from colorlib.photos import TEST_SCENES_SEED
 from colorlib.runs import (
@@ -28,7 +28,6 @@ from colorlib.runs import (
     environment,
     load_generator,
     read_card,
-    read_weights,
     save_generator,
     write_json,
 )
@@ -170,10 +169,8 @@ class OfPhotos:
 
 def with_hints(generator: torch.nn.Module, path: Path) -> tuple[Hinted, dict]:
     """A generator with weights that this program has trained for it, and their card."""
-    weights, card = read_weights(path)
-    spread = Spread(**card["arguments"])
-    spread.load_state_dict(weights)
-    return Hinted(generator, spread).eval().requires_grad_(False), card
+    hinted = Hinted(generator, load_spread(path))
+    return hinted.eval().requires_grad_(False), read_card(path)
 
 
 def without_hints(hinted: Hinted, test: SceneDataset) -> dict[str, float]:
