@@ -20,7 +20,7 @@ from tyro import conf
 
 from colorlib import parallel
 from colorlib.coloring import NOTE, black_and_white, colorize, save_photo
-from colorlib.config import RECIPES, TrainConfig
+from colorlib.config import ABOUT, RECIPES, TrainConfig
 from colorlib.decode import PhotoError
 from colorlib.download import TERMS, download_caltech101, download_duts
 from colorlib.hints import load_hinted
@@ -44,17 +44,6 @@ WORTH_HOLDING_BACK = 100  # training photos; from fewer none can be spared
 SPLIT = "split.txt"  # in a run's folder: which photos are for training and which for the test
 LEFT_OUT = "left_out.txt"  # there too: which files of the data are not used, and why
 STYLE = (conf.OmitSubcommandPrefixes, conf.OmitArgPrefixes)  # of tyro
-ABOUT = {
-    "tutorial": "The tutorial's GAN: whole-image discriminator, adversarial loss only.",
-    "l1": "No GAN: L1 alone.",
-    "l2": "No GAN: L2 alone.",
-    "gan": "pix2pix without its L1 loss.",
-    "pix2pix": "Patch discriminator, adversarial loss and L1, as in the paper.",
-    "warm": "L1 first, then a GAN with L1. Start here.",
-    "lsgan": "Like warm, with the least-squares GAN loss.",
-    "hinge": "Like warm, with the hinge loss.",
-    "wgan_gp": "Like warm, with the Wasserstein loss and a gradient penalty.",
-}
 
 
 class UsageError(Exception):

@@ -38,7 +38,6 @@ def colorize(
     image: str | os.PathLike | Image.Image | np.ndarray,
     generator: Colorizer | None = None,
     size: int | None = None,
-    device: torch.device | str | None = None,
     hints: Sequence[Hint] = (),
 ) -> Image.Image:
     """Color one photo at its full size.
@@ -49,11 +48,10 @@ def colorize(
     Args:
         image: a path, a PIL image of any mode, or a NumPy array that PIL accepts: (H, W),
             (H, W, 3) or (H, W, 4), usually uint8.
-        generator: predicts ab from L; any callable. A network is used in eval mode. By default the
-            network for photos that comes with colorlib.
+        generator: predicts ab from L; any callable. A network is used in eval mode, on its own
+            device. By default the network for photos that comes with colorlib, on the GPU if there
+            is one.
         size: side of the photos in training, in pixels; by default the shipped network's, or 256.
-        device: where the network runs. By default a given one stays where it is, and the shipped
-            one runs on the GPU if there is one.
         hints: colors that you know, as (x, y, color) in pixels of the upright photo; see
             `colorlib.hints.hint_map`.
 
@@ -70,9 +68,7 @@ def colorize(
     """
     if generator is None:
         size = size or read_card("photos")["size"]
-        generator = _shipped(choose_device(device), bool(hints))
-    elif device is not None and isinstance(generator, nn.Module):
-        generator = generator.to(device)
+        generator = _shipped(choose_device(), bool(hints))
     photo = _open_rgb(image)
     small = _small_lightness(photo, *model_shape(photo.height, photo.width, size or 256))
     if hints and not isinstance(generator, Hinted):

@@ -182,3 +182,14 @@ RECIPES: dict[str, TrainConfig] = {
         precision="float32",
     ),
 }
+ABOUT = {
+    "tutorial": "The tutorial's GAN: whole-image discriminator, adversarial loss only.",
+    "l1": "No GAN: L1 alone.",
+    "l2": "No GAN: L2 alone.",
+    "gan": "pix2pix without its L1 loss.",
+    "pix2pix": "Patch discriminator, adversarial loss and L1, as in the paper.",
+    "warm": "L1 first, then a GAN with L1. Start here.",
+    "lsgan": "Like warm, with the least-squares GAN loss.",
+    "hinge": "Like warm, with the hinge loss.",
+    "wgan_gp": "Like warm, with the Wasserstein loss and a gradient penalty.",
+}

@@ -149,7 +149,6 @@ class PhotoFolder(DecodedPhotos):
         root: the folder; its subfolders are searched as well.
         size: side of the square photos, in pixels.
         fit: "crop" or "stretch", see `fit_photo`.
-        files: paths to take instead of all files in the folder.
         cache: a folder for decoded photos. There `WORTH_CACHING` photos or more are kept in a
             memory-mapped file, one for each root, size and fit, until the files change.
 
@@ -163,11 +162,10 @@ class PhotoFolder(DecodedPhotos):
         root: str | os.PathLike,
         size: int = 256,
         fit: str = "crop",
-        files: Iterable[str | os.PathLike] | None = None,
         cache: str | os.PathLike | None = None,
     ):
-        found, left_out = find_photos(root) if files is None else (map(Path, files), [])
-        paths = {relative_name(path, root): path for path in found}
+        found, left_out = find_photos(root)
+        paths = {path.relative_to(root).as_posix(): path for path in found}
 
         def read(name: str) -> Image.Image:
             # a JPEG of twice the size is small enough to be quick and large enough to shrink well
@@ -325,13 +323,8 @@ def find_photos(root: str | os.PathLike) -> tuple[list[Path], list[tuple[str, st
             else:
                 paths.append(path)
         folders[:] = [name for name in folders if not name.startswith(".")]
-    return sorted(paths), [(relative_name(path, root), reason) for path, reason in reasons.items()]
-
-
-def relative_name(path: str | os.PathLike, root: str | os.PathLike) -> str:
-    """A file's name relative to a folder, with forward slashes."""
-    path = Path(path)
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+    left_out = {Path(path).relative_to(root).as_posix(): why for path, why in reasons.items()}
+    return sorted(paths), [*left_out.items()]
 
 
 def count_reasons(left_out: Iterable[tuple[str, str]]) -> dict[str, int]:

@@ -242,15 +242,6 @@ def test_a_photo_with_a_little_color_is_kept_and_one_with_practically_none_is_no
         assert decode.is_gray(np.stack([photo[1]] * 3))
 
 
-def test_files_can_be_given(tmp_path, folder):
-    outside = tmp_path / "outside.png"
-    color_picture(seed=7).save(outside)
-    chosen = [folder / "3.png", str(folder / "more" / "5.png"), outside, folder / "no.png"]
-    opened = PhotoFolder(folder, size=16, files=chosen)
-    assert sorted(opened.names) == sorted(["3.png", "more/5.png", outside.as_posix()])
-    assert [name for name, _ in opened.left_out] == ["no.png"]
-
-
 def test_a_gray_photo_does_not_stop_a_run(folder):
     Image.new("RGB", (30, 30), (9, 9, 9)).save(folder / "gray.png")
     config = TrainConfig(size=32, generator_width=4, batch=2, steps=1, adversarial="none")

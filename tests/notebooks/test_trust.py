@@ -211,7 +211,7 @@ def test_a_virus_scanner_may_hold_a_new_file_for_a_moment(tmp_path, monkeypatch)
 
 @pytest.mark.trust
 def test_workers_may_be_started_as_on_windows_and_macos(photos):
-    folder = PhotoFolder(photos, size=32, files=sorted(photos.glob("*.png")))
+    folder = PhotoFolder(photos, size=32)
     options = {"num_workers": 1, "multiprocessing_context": "spawn"}
     for data_set in (folder, SceneDataset(4, 32)):
         batches = torch.cat([*DataLoader(data_set, batch_size=4, **options)])
