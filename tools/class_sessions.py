@@ -161,7 +161,7 @@ def run_sheet(plan: dict, session: dict, course: Course) -> str:
             "\n".join(rows),
             f"**To close:** {session['question']} *A good answer:* {session['answer']}",
             f"**At home** ({at_home} min)\n\n{list_of_it}",
-            f"**Short of time?** {session['short']} **Quick class?** {session['quick']}",
+            f"**Short of time?** {session['short']} **Time left?** {session['quick']}",
         ]
     )
 
