@@ -28,11 +28,11 @@ STRANGE = {  # what is mixed in with the ordinary photos, and how it came there
     "more": "a subfolder, with one good photo in it",
     "empty.jpg": "0 bytes: the disk was full",
     "not_found.jpg": "a web page that says 404, saved under a photo's name",
-    "cut_off.jpg": "half of a photo: the download broke off",
+    "cut_off.jpg": "half of a photo: the download was cut off",
     "camera.jpg": "a gray photo, one channel",
     "coins_scan.jpg": "a gray photo, saved with three equal channels",
     "moon_16bit.png": "a gray photo of 16 bits, as scanners make them",
-    "cutout.png": "a thing cut out: the background is transparent, and green below",
+    "cutout.png": "an object cut out: the background is transparent, with green underneath",
     "chelsea.jpg": "a good photo by a phone held upright: stored sideways",
 }
 
@@ -103,7 +103,7 @@ def _cut_out(photo: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def _put_strange_files(images: Path, photo: Image.Image) -> None:
-    """Write what needs no other picture; `photo` is the one whose download broke off."""
+    """Write what needs no other picture; `photo` is the one whose download was cut off."""
     jpeg = io.BytesIO()
     photo.save(jpeg, "JPEG", quality=90)
     for name, content in {
