@@ -97,6 +97,8 @@ def procedure(answer):
     require(order.index("C") < order.index("D"), early)
     first = "D's turn comes before G's: a critic who has seen nothing can teach nothing."
     require(order.index("D") < order.index("A"), first)
+    left = [label for label in labels if label is None or label is ...]
+    require(len(left) in (0, len(labels)), "the order is right; now fill in every label.")
     labels = tuple(filled(label) for label in labels)
     words = "labels are numbers: 1 or 0."
     require(not any(isinstance(label, str) for label in labels), words)

@@ -86,6 +86,7 @@ WRONG = {
         (("BCDAE", (1, 0, 0)), "to be caught"),
         (("BCDAE", (1, 1, 1)), "each player asks"),
         (("BCDAE", (1, 0)), "three labels"),
+        (("BCDAE", (1, 0, ...)), "fill in every label"),
         (("BCDAE", ("real", "fake", "real")), "labels are numbers"),
     ],
 }
