@@ -35,8 +35,8 @@ LINE = {  # ten markers per line, however many points there are
     "G": {"color": GENERATOR, "linestyle": "-.", "marker": "^", "markevery": 0.1},
     "D": {"color": DISCRIMINATOR, "linestyle": ":", "marker": "D", "markevery": 0.1},
 }
-LARGEST_PNG = 40_000  # bytes; larger pictures become JPEG, since GitHub won't show big notebooks
-LEAST_VISIBLE = 4  # levels of 255: 99% of the values may differ by this much
+LARGEST_PNG = 40_000  # bytes; larger ones may become JPEG, since GitHub won't show big notebooks
+LEAST_VISIBLE = 4  # levels of 255: 99% of the pixels drawn may differ by this much
 
 STYLE = {
     "figure.figsize": (8, 4),
@@ -91,10 +91,11 @@ def encode(picture: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 
 def few_colors(picture: Image.Image) -> Image.Image:
     """Reduce a picture to a palette if the difference is invisible; drawings shrink to a third."""
-    reduced = picture.quantize(256, dither=Image.Dither.NONE)
-    back = reduced.convert("RGB")
-    difference = np.asarray(ImageChops.difference(picture.convert("RGB"), back))
-    return reduced if np.percentile(difference, 99) <= LEAST_VISIBLE else picture
+    reduced, rgb = picture.quantize(256, dither=Image.Dither.NONE), picture.convert("RGB")
+    difference = np.asarray(ImageChops.difference(rgb, reduced.convert("RGB"))).max(axis=2)
+    is_drawn = (np.asarray(rgb) < 255).any(axis=2)  # a wide margin would excuse bad colors
+    is_visible = difference[is_drawn] > LEAST_VISIBLE
+    return picture if is_visible.sum() > 0.01 * is_visible.size else reduced
 
 
 def show(figure: Figure | Image.Image, alt: str) -> None:
@@ -113,7 +114,9 @@ def show(figure: Figure | Image.Image, alt: str) -> None:
     kind, data = "image/png", encode(few_colors(picture), optimize=True)
     if len(data) > LARGEST_PNG:
         fine = {"quality": 80, "subsampling": 1}  # 1: half the color resolution, across only
-        kind, data = "image/jpeg", encode(picture.convert("RGB"), "JPEG", **fine)
+        jpeg = encode(picture.convert("RGB"), "JPEG", **fine)
+        if len(jpeg) < len(data):
+            kind, data = "image/jpeg", jpeg
     bundle = {kind: base64.b64encode(data).decode(), "text/plain": alt}
     display(bundle, raw=True, metadata={kind: {"alt": alt}})
 

@@ -116,6 +116,14 @@ def test_a_photo_keeps_its_colors():
     assert figures.few_colors(photo) is photo
 
 
+def test_a_wide_margin_excuses_no_bad_colors():
+    small = Image.fromarray(skimage.data.astronaut()).resize((64, 64))
+    page = Image.new("RGB", (1000, 1000), "white")
+    page.paste(small)
+    assert figures.few_colors(page) is page
+    assert figures.few_colors(Image.new("RGB", (9, 9), "white")).mode == "P"
+
+
 def test_large_pictures_become_jpeg(shown):
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     figures.show(Image.fromarray(noise), "noise")
