@@ -132,7 +132,7 @@ class Train:
 
     To fine-tune the network that comes with colorlib on your own photos:
 
-        colorlib train warm --init photos --data my_photos --seconds 300
+        colorlib train l1 --init photos --data my_photos --seconds 300
 
     `colorlib train warm --help` lists all options.
     """

@@ -77,7 +77,11 @@ class Check:
             if error.args == (None,) and _is_written(answer):
                 place = f"a method of `{name}`" if inspect.isclass(answer) else f"`{name}`"
                 return Verdict("wrong", f"{place} returns None; did you forget `return`?")
-            return Verdict("not done", f"`{name}` is still the stub; fill it in and run it again.")
+            if callable(answer):
+                return Verdict(
+                    "not done", f"`{name}` is still the stub; fill it in and run it again."
+                )
+            return Verdict("not done", "replace each ... above and run the cell again.")
         except Mistake as mistake:
             return Verdict("wrong", str(mistake))
         except Exception as error:

@@ -190,4 +190,4 @@ def luck(answer):
             f"for {right} of {trials} it is {wanted:.3f}; you get "
             f"{float(answer(right, trials)):.3f}",
         )
-    return f"seven of ten happens to a coin in {fooled.luck(7, 10):.0%} of all tests."
+    return f"seven out of ten happens to a coin in {fooled.luck(7, 10):.0%} of all tests."
