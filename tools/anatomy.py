@@ -263,7 +263,7 @@ def _start(cell: NotebookNode) -> str:
 
 
 def check(chosen: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
-    """Say which rules a lesson breaks; all lessons by default.
+    """Say how long a lesson is and which rules it breaks; all lessons by default.
 
     Args:
         chosen: Names without .ipynb.
@@ -271,7 +271,12 @@ def check(chosen: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
     Raises:
         SystemExit: there are faults.
     """
-    found = [f"{name}: {fault}" for name in chosen or names() for fault in faults(name, read(name))]
+    found = []
+    for name in chosen or names():
+        notebook = read(name)
+        found += [f"{name}: {fault}" for fault in faults(name, notebook)]
+        print(f"{name}: {len(notebook.cells)} of {CELLS[-1]} cells,", end=" ")
+        print(f"{words(notebook):,} of {MOST_WORDS:,} words")
     print("\n".join(found) or "no faults")
     raise SystemExit(bool(found))
 

@@ -113,14 +113,14 @@ def draw_sweep(rows: Sequence[dict], metrics: Sequence[str]) -> Figure:
 
 
 def draw_objectives(logits: Tensor) -> Figure:
-    """Draw G's and D's loss on a fake over its logit, for each objective; below, their slopes.
+    """Draw G's and D's loss on a fake over its logit, for four objectives; below, their slopes.
 
     Args:
         logits: D's logits for the fake, (N,).
     """
     figure, grid = plt.subplots(2, 2, figsize=(9, 5.6), sharex=True)
-    for name, objective in OBJECTIVES.items():
-        free = torch.tensor(FREE[name])
+    for name, logit in FREE.items():
+        objective, free = OBJECTIVES[name], torch.tensor(logit)
         networks = (
             (objective.generator, GENERATOR),
             (lambda fake: objective.discriminator(free, fake), DISCRIMINATOR),  # noqa: B023

@@ -6,6 +6,7 @@ import os
 import signal
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,10 +20,10 @@ import colorlib.batches as loading
 import colorlib.training as module
 from colorlib.batches import Batches
 from colorlib.color import rgb_to_L_ab
-from colorlib.config import RECIPES, TrainConfig
+from colorlib.config import ABOUT, RECIPES, TrainConfig
 from colorlib.discriminator import ImageDiscriminator, PatchDiscriminator
 from colorlib.generator import StridedUNet, UNet
-from colorlib.losses import OBJECTIVES
+from colorlib.losses import OBJECTIVES, RECONSTRUCTIONS
 from colorlib.metrics import evaluate, evaluate_run
 from colorlib.runs import (
     Run,
@@ -110,7 +111,13 @@ def batch_for(config):
     return rgb_to_L_ab(Pictures(config.batch, config.size).rgb)
 
 
-GAMES = ("tutorial", "gan", "pix2pix", "warm", "lsgan", "hinge", "wgan_gp")
+GAMES = [name for name, config in RECIPES.items() if config.adversarial != "none"]
+
+
+def test_losses_and_recipes_are_listed_completely():
+    assert RECIPES.keys() == ABOUT.keys()
+    assert {*get_args(TrainConfig.__annotations__["adversarial"])} == {*OBJECTIVES, "none"}
+    assert {*get_args(TrainConfig.__annotations__["reconstruction"])} == {*RECONSTRUCTIONS, "none"}
 
 
 class TestSteps:
