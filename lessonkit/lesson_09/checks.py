@@ -65,7 +65,7 @@ def fool_the_mean(answer):
     )
     require(
         spoiled.min() >= -1e-4 and spoiled.max() <= 1 + 1e-4,
-        f"your values run from {spoiled.min():.3g} to {spoiled.max():.3g}: a picture's run 0..1",
+        f"your values run from {spoiled.min():.3g} to {spoiled.max():.3g}; keep them in 0..1",
     )
     require(
         torch.equal(given, real),
@@ -89,8 +89,8 @@ def fool_the_mean(answer):
         )
     require(
         mean < 1,
-        f"the mean ΔE is {mean:.1f}; it should stay below 1. Spoil fewer pixels, a square of 8×8 "
-        "is enough, and leave the others exactly as they are",
+        f"the mean ΔE is {mean:.1f}; it should stay below 1. Spoil fewer pixels: a square of 8×8 "
+        "is enough. Leave the others exactly as they are",
     )
     return f"mean ΔE {mean:.2f}, nearly invisible; the worst square is off by {worst:.0f}."
 
@@ -110,8 +110,8 @@ def colorfulness(answer):
     )
     require(
         abs(got[0]) < 1e-3,
-        f"a gray picture has colorfulness 0, since there R = G = B; you get {got[0]:g}. Mind the "
-        "brackets: yb is (R + G) / 2 - B",
+        f"a gray picture has colorfulness 0, since there R = G = B; you get {got[0]:g}. Check the "
+        "parentheses: yb is (R + G) / 2 - B",
     )
     wanted = metrics.colorfulness(pictures)
     for message, mistake in _mistaken(pictures):
@@ -157,16 +157,16 @@ def luck(answer):
     all_right = float(answer(10, 10))
     require(
         all_right != 0,
-        "ten of ten happens sometimes, but you get 0. Is it range()? It stops before its end: + 1",
+        "10 right out of 10 happens sometimes, but you get 0. range() stops before its end: add 1",
     )
     require(
         abs(all_right - 100 / 1024) > 1e-4,
-        f"for ten of ten you get {all_right:.4g}: a chance is 0..1, not a percentage",
+        f"for 10 right out of 10 you get {all_right:.4g}; return a chance, 0..1, not a percentage",
     )
     require_close(
         all_right,
         1 / 1024,
-        f"ten of ten by luck: 1 in 1024 tests, so 0.00098 is expected; you get {all_right:.4g}",
+        f"for 10 right out of 10, 1/1024 or 0.00098 is expected; you get {all_right:.4g}",
     )
     got = float(answer(7, 10))
     exactly = fooled.luck(7, 10) - fooled.luck(8, 10)
@@ -180,14 +180,14 @@ def luck(answer):
     )
     require(
         abs(got - 2 * fooled.luck(7, 10)) > 1e-6,
-        f"{got:.3f} counts 3 or fewer right as well; here only being right impresses us",
+        f"{got:.3f} also counts 3 or fewer right answers; count only 7 or more",
     )
     for right, trials in ((7, 10), (0, 4), (15, 20), (60, 100)):
         wanted = fooled.luck(right, trials)
         require_close(
             answer(right, trials),
             wanted,
-            f"for {right} of {trials} it is {wanted:.3f}; you get "
+            f"for {right} right out of {trials} it is {wanted:.3f}; you get "
             f"{float(answer(right, trials)):.3f}",
         )
     return f"seven out of ten happens to a coin in {fooled.luck(7, 10):.0%} of all tests."

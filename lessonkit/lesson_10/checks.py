@@ -34,8 +34,8 @@ def split_by_series(answer):
     )
     require(
         len(test) == 8,
-        f"of 12 series 2 are for the test, 8 photos; you have {len(test)}. split_by_photo divides "
-        "any list of names 5:1, also one of series",
+        f"2 of the 12 series belong in the test, so 8 photos; you have {len(test)}. split_by_photo "
+        "divides any list of names 5:1, also a list of series",
     )
     again = answer(list(reversed(BURSTS)))
     require(
@@ -54,18 +54,18 @@ def split_by_series(answer):
 def training_hours(answer):
     """Exercise 2: how many hours a training takes."""
     got = float(answer(3600, 10, 10, 1.0))
-    require(got != 3600, "3,600 are the seconds; there are 3,600 of them in an hour")
-    require(got != 60, "60 are the minutes; divide once more by 60")
+    require(got != 3600, "3,600 is the time in seconds; an hour has 3,600 seconds")
+    require(got != 60, "60 is the time in minutes; divide by 60 once more")
     require(got != 0.1, "that is one epoch: there are 10 of them")
     require(
         got != 10, "you count a step for each photo; a step takes a whole batch of them, here 10"
     )
-    require_close(got, 1.0, f"3,600 photos, 10 epochs, batch 10, 1 s a step: 1 hour, not {got:g}")
+    require_close(got, 1.0, f"3,600 photos, 10 epochs, batch 10, 1 s per step: 1 hour, not {got:g}")
     wanted = photo_run.training_hours(5019, 1000, 1000, 3.6)
     got = float(answer(5019, 1000, 1000, 3.6))
     require(
         abs(got - 5.019) > 1e-9 and abs(got - 5) > 1e-9,
-        f"5,019 photos in batches of 1,000 make 6 steps an epoch, the last one short; you count "
+        f"5,019 photos in batches of 1,000 make 6 steps per epoch, the last one short; you get "
         f"{got:.4g}. Round up: math.ceil",
     )
     require_close(got, wanted, f"5,019 photos, 1,000 epochs, batch 1,000, 3.6 s: {wanted:g} h")
@@ -149,5 +149,5 @@ def choose_k(answer):
         "k = 1.5 is the largest k that keeps enough PSNR, but k = 1.4 is more colorful, 28.0 "
         "against 27.5: compare the colorfulness, not k",
     )
-    require(got == 1.4, f"with a row more, k = 1.5, the answer is still 1.4; you return {got}")
+    require(got == 1.4, f"with one more row, k = 1.5, the answer is still 1.4; you return {got}")
     return "chosen on validation photos; the test photos have had no say."

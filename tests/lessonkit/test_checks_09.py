@@ -129,12 +129,12 @@ WRONG = {
         (large_spot, "Spoil fewer pixels"),
         (black_corner, "off by about 68.0; with 64 pixels the mean stays below 1 only under 64"),
         (in_place, "you changed the picture"),
-        (lambda rgb: 255 * fool_the_mean(rgb), "a picture's run 0..1"),
+        (lambda rgb: 255 * fool_the_mean(rgb), "keep them in 0..1"),
         (lambda rgb: fool_the_mean(rgb)[0], "keep the shape"),
     ],
     "colorfulness": [
         (lambda rgb: with_parts(rgb, scale=1), "255 times too small"),
-        (lambda rgb: with_parts(rgb, half=1), "Mind the brackets"),
+        (lambda rgb: with_parts(rgb, half=1), "Check the parentheses"),
         (lambda rgb: with_parts(rgb, weight=1), "0.3"),
         (lambda rgb: with_parts(rgb, weight=0), "the means are missing"),
         (lambda rgb: with_parts(rgb, power=2), "do not square them again"),
@@ -158,7 +158,7 @@ WRONG = {
             lambda right, trials: luck(right + 1, trials) or luck(right, trials),
             "more than 7",
         ),
-        (lambda right, trials: luck(right, 10), "for 15 of 20"),
+        (lambda right, trials: luck(right, 10), "for 15 right out of 20"),
     ],
 }
 

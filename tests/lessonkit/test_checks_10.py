@@ -90,7 +90,7 @@ WRONG = {
         (lambda names: split_by_photo(sorted({series(name) for name in names})), "not of series"),
         (lambda names: names, "return two lists"),
         (lambda names: (split_by_series(names)[0], []), "exactly one list"),
-        (one_series, "2 are for the test"),
+        (one_series, "2 of the 12 series"),
         (shuffled, "another order"),
         (by_letters, "not the one of split_by_photo"),
     ],
@@ -118,7 +118,7 @@ WRONG = {
     "choose_k": [
         (lambda rows, least: max(rows, key=lambda row: row["k"])["k"], "gives up its lead"),
         (largest_allowed, "not k"),
-        (lambda rows, least: choose_k(rows, least) if len(rows) == 4 else 1.0, "a row more"),
+        (lambda rows, least: choose_k(rows, least) if len(rows) == 4 else 1.0, "one more row"),
         (lambda rows, least: max(rows, key=lambda row: row["psnr_ab"])["k"], "highest PSNR"),
         (lambda rows, least: max(rows, key=lambda row: row["colorfulness"]), "a whole row"),
         (lambda rows, least: choose_k(rows, least + 0.5), "still above"),
