@@ -73,16 +73,16 @@ def gradient_norm(answer):
 
 HINTS = {  # where to look, not what is there
     "healthy": "compare its accuracy, answers, gradients and distance with those of the other "
-    "cases: which of them is out of order?",
-    "d_too_strong": "look at D's accuracy from the first rows on, and at G's gradients",
+    "cases: is any of them unusual?",
+    "d_too_strong": "look at D's accuracy from the very start, and at G's gradients",
     "no_detach": "are D's answers to fakes above or below 1/2, and which half does it get right? "
     "Which network profits from that?",
     "labels_swapped": "both losses fall to nearly 0. On which half is D right, and how can its "
     "loss be so small then?",
     "no_reconstruction": "losses, accuracy and answers look like those of C. Compare G's "
     "gradients with C's, and the distance",
-    "learning_rate": "D ends right on both halves; a D that learns once in ten turns of G lags "
-    "behind and is right about few fakes. And look at the column leap: does anything settle?",
+    "learning_rate": "D ends up right on both halves. A D that learns once in ten turns of G "
+    "would be right about few fakes. And look at the column leap: does anything settle?",
     "batch_norm": "compare D's answers to fakes in its own turn and in G's turn",
     "mode_collapse": "on which half is D nearly always wrong? Then compare the pictures in one "
     "row: how many palettes do you see?",

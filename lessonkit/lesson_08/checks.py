@@ -78,7 +78,7 @@ def hinge(answer):
     rewarded = "logits beyond ±1 are still rewarded; there the loss should be 0: max(0, ...)."
     require(not torch.isclose(got, open_end), rewarded)
     late = (real.neg().clamp(min=0).mean() + fake.clamp(min=0).mean()) / 2
-    require(not torch.isclose(got, late), "the margin is missing: it stops at 0, not at ±1.")
+    require(not torch.isclose(got, late), "the margin is missing: your loss stops at 0, not at ±1.")
     require_close(got, wanted, "compare with max(0, 1 - D(x)) for real, max(0, 1 + D(G)) for fake.")
     _require_loss_of_g(of_g, fake)
     return "the same as colorlib's; fakes that D is sure of cost it nothing."
