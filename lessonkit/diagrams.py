@@ -66,12 +66,12 @@ def draw_players() -> Figure:
 
 
 def draw_loop() -> Figure:
-    """Draw the training procedure: k steps of D with G held, one step of G with D held, again."""
+    """Draw the training procedure: k steps of D with G frozen, one step of G with D frozen, again."""
     figure, axes = blank((11, 4.6), (0, 11), (0, 4.6))
     box(axes, (1.2, 3.3), "initialize\nG and D", INK)
     box(axes, (4.2, 3.3), "draw a batch\nL, real ab", INK)
-    box(axes, (7.6, 3.3), "train D, G held\nreal → 1, fake → 0", DISCRIMINATOR, width=2.7)
-    box(axes, (7.6, 1.0), "train G, D held\nfake → 1", GENERATOR, width=2.7)
+    box(axes, (7.6, 3.3), "freeze G, train D\nreal → 1, fake → 0", DISCRIMINATOR, width=2.7)
+    box(axes, (7.6, 1.0), "freeze D, train G\nfake → 1", GENERATOR, width=2.7)
     box(axes, (4.2, 1.0), "D cannot tell,\nor time is up?", INK)
     box(axes, (1.2, 1.0), "test G", INK)
     arrow(axes, (2.2, 3.3), (3.2, 3.3))
