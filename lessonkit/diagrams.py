@@ -66,7 +66,7 @@ def draw_players() -> Figure:
 
 
 def draw_loop() -> Figure:
-    """Draw the training procedure: k steps of D with G frozen, one step of G with D frozen, again."""
+    """Draw the training procedure: k steps of D, then one of G, each with the other frozen."""
     figure, axes = blank((11, 4.6), (0, 11), (0, 4.6))
     box(axes, (1.2, 3.3), "initialize\nG and D", INK)
     box(axes, (4.2, 3.3), "draw a batch\nL, real ab", INK)

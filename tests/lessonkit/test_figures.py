@@ -200,7 +200,10 @@ def test_label_map_has_a_color_for_each_label():
         (diagrams.draw_unet, ["64 ch\n256²", "1024 ch\n16²", "L\n1 ch", "ab\n2 ch"]),
         (lambda: diagrams.draw_unet(32, 2, 64), ["32 ch\n64²", "128 ch\n16²"]),
         (diagrams.draw_players, ["painter\nG", "critic\nD"]),
-        (diagrams.draw_loop, ["train D, G held\nreal → 1, fake → 0", "train G, D held\nfake → 1"]),
+        (
+            diagrams.draw_loop,
+            ["freeze G, train D\nreal → 1, fake → 0", "freeze D, train G\nfake → 1"],
+        ),
     ],
     ids=["unet", "small unet", "players", "loop"],
 )
