@@ -33,7 +33,7 @@ STRANGE = {  # what is mixed in with the ordinary photos, and how it came there
     "coins_scan.jpg": "a gray photo, saved with three equal channels",
     "moon_16bit.png": "a gray photo of 16 bits, as scanners make them",
     "cutout.png": "an object cut out: the background is transparent, with green underneath",
-    "chelsea.jpg": "a good photo by a phone held upright: stored sideways",
+    "chelsea.jpg": "a good photo, taken with the phone upright: stored sideways",
 }
 
 
