@@ -92,7 +92,7 @@ def fool_the_mean(answer):
         f"the mean ΔE is {mean:.1f}; it should stay below 1. Spoil fewer pixels: a square of 8×8 "
         "is enough. Leave the others exactly as they are",
     )
-    return f"mean ΔE {mean:.2f}, nearly invisible; the worst square is off by {worst:.0f}."
+    return f"the mean ΔE is only {mean:.2f}, but the worst square is off by {worst:.0f}."
 
 
 @check
@@ -190,4 +190,4 @@ def luck(answer):
             f"for {right} right out of {trials} it is {wanted:.3f}; you get "
             f"{float(answer(right, trials)):.3f}",
         )
-    return f"seven out of ten happens to a coin in {fooled.luck(7, 10):.0%} of all tests."
+    return f"a coin gets at least seven out of ten in {fooled.luck(7, 10):.0%} of all tests."

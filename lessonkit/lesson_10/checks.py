@@ -47,7 +47,7 @@ def split_by_series(answer):
         set(test) == set(photo_run.split_by_series(BURSTS)[1]),
         "the split is good, but not the one of split_by_photo with the seed that is given",
     )
-    return "no shot of a series that is tested was trained on."
+    return "no series is on both sides."
 
 
 @check
