@@ -150,7 +150,7 @@ def draw_curves(history: list[dict]) -> Figure:
         right.set(ylim=(0, 1), ylabel="D's mean answer")
         right.legend(loc="lower left")
     elif not draw_curve(right, history, "loss_d", **LINE["D"]):
-        right.text(0.5, 0.5, "D isn't trained yet", ha="center", transform=right.transAxes)
+        right.text(0.5, 0.5, "D isn't training", ha="center", transform=right.transAxes)
     right.set(xlabel="step", xlim=left.get_xlim())
     return figure
 

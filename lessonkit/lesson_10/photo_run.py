@@ -84,10 +84,10 @@ def twins(train: Dataset, test: Dataset) -> list[tuple[float, str, str]]:
         test: likewise.
 
     Returns:
-        (likeness, name in test, name in train), the most alike first.
+        (similarity, name in test, name in train), the most alike first.
     """
-    likeness = thumbnails(test.rgb) @ thumbnails(train.rgb).T
-    best, places = likeness.max(dim=1)
+    similarity = thumbnails(test.rgb) @ thumbnails(train.rgb).T
+    best, places = similarity.max(dim=1)
     pairs = zip(best.tolist(), test.names, (train.names[place] for place in places))
     return sorted(pairs, reverse=True)
 

@@ -25,8 +25,8 @@ def test_the_example_has_its_surprises_and_the_split_by_name_tears_the_burst_apa
     assert len(opened) == 120
     assert set(count_reasons(opened.left_out).values()) == {1} and len(opened.left_out) == 4
     train, test = open_data(folder, size=64, seed=0)
-    likeness, *pair = photo_run.twins(train, test)[0]
-    assert sorted(pair) == ["chelsea_2.png", "chelsea_3.png"] and likeness > 0.8
+    similarity, *pair = photo_run.twins(train, test)[0]
+    assert sorted(pair) == ["chelsea_2.png", "chelsea_3.png"] and similarity > 0.8
     train_names, test_names = photo_run.split_by_series(opened.names)
     assert sorted(train_names + test_names) == sorted(opened.names)
     assert not {*map(photo_run.series, train_names)} & {*map(photo_run.series, test_names)}
