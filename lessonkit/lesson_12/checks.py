@@ -197,7 +197,7 @@ def fool(answer):
         spilled >= FOOLED,
         f"your hint on the {name} changes {spilled:.1%} of everything else by more than ΔE "
         f"{SEEN:.0f}; at least {FOOLED:.0%} is needed. "
-        f"Where does the {name} look like something else?",
+        f"Where does the {name} look like something else? Look at its edge, too.",
     )
     return f"it was meant for the {name}, and has spilled over {spilled:.0%} of everything else."
 
