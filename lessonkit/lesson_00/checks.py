@@ -41,8 +41,8 @@ def _name_the_gray(got, rgb):
         (lab[:, 1:2] / 100, "that is channel 1, a*; counting starts at 0, and L* is channel 0"),
         (
             rgb.mean(dim=1, keepdim=True),
-            "the mean of R, G and B: pure green and pure blue come out equally light, and no eye "
-            "agrees. Take L* from rgb_to_lab",
+            "that is the mean of R, G and B. It makes pure green and pure blue equally light, but "
+            "green looks much lighter. Take L* from rgb_to_lab",
         ),
         (
             rgb_to_lab(rgb / 255)[:, :1] / 100,
@@ -71,7 +71,7 @@ def join(answer):
     require(isinstance(got, torch.Tensor), "return a tensor, not " + type(got).__name__)
     require(
         tuple(got.shape[-2:]) != (3, 5),
-        "the result is as small as the chroma: you shrank L. Enlarge ab, and keep all of L",
+        "the result is as small as small_ab: you shrank L. Enlarge ab, and keep all of L",
     )
     require(
         tuple(got.shape) != (2, 2, 24, 40),
@@ -91,7 +91,7 @@ def join(answer):
         wrong = L_ab_to_rgb(L, interpolate(small_ab, (24, 40), mode=mode, **options))
         require(got.shape != wrong.shape or not torch.allclose(got, wrong, atol=1e-3), message)
     wanted = L_ab_to_rgb(L, interpolate(small_ab, (24, 40), mode="bilinear"))
-    message = "enlarge ab bilinearly to L's height and width, do not multiply ab, then L_ab_to_rgb"
+    message = "only enlarge ab to L's height and width (mode='bilinear'); do not multiply ab"
     require_close(got, wanted, message, tolerance=1e-3)
     return "full-size sharpness from L*, color from a thumbnail; colorize does the same."
 
@@ -113,7 +113,7 @@ def color_kept(answer):
     )
     mistakes = [
         (of_real / of_predicted, "upside down: gray should get 0, not infinity"),
-        (of_predicted - of_real, "that is the difference; a share is a quotient"),
+        (of_predicted - of_real, "that is the difference; for a share, divide"),
         (of_predicted, "that is the prediction's colorfulness; divide it by that of the truth"),
         (100 * share, "that is in percent; 1 should mean: as colorful as the truth"),
         (
@@ -146,7 +146,7 @@ KINDS = {  # what is to be judged: known or invented, and why
     ),
     "the photographer's coat": (
         "invented",
-        "it is dark, yes; but navy, dark brown and black look the same here",
+        "it is dark, but navy, dark brown and black look the same in gray",
     ),
 }
 

@@ -15,13 +15,19 @@ def best_critic(answer):
     p = torch.tensor([0.5, 0.2, 0.0, 0.4])
     q = torch.tensor([0.5, 0.6, 0.3, 0.1])
     got = torch.as_tensor(answer(p, q))
-    require(got.dtype.is_floating_point, "a yes or no; the critic is to say how likely “real” is.")
+    require(
+        got.dtype.is_floating_point,
+        "that is a yes or no; the critic should say how likely “real” is.",
+    )
     require(got.shape == p.shape, f"one answer for each x, please; you return {tuple(got.shape)}.")
     brackets = "p/p + q is 1 + q: which brackets are missing?"
     require(not torch.allclose(got, p / p + q, equal_nan=True), brackets)
     swapped = "you return the share of the fakes; which share is real?"
     require(not torch.allclose(got, q / (p + q)), swapped)
-    require(got.max() <= 1, "answers above 1: that is how many times likelier, not a share.")
+    require(
+        got.max() <= 1,
+        "answers above 1: you return how many times likelier “real” is, not a share.",
+    )
     require(got.min() >= 0, "answers below 0: a difference, not a share between 0 and 1.")
     nowhere = "where nothing real ever is (p = 0) answer 0: everything seen there is fake."
     require(got[2] == 0, nowhere)
@@ -51,7 +57,10 @@ def at_equilibrium(answer):
     summed = "that is the sum over real and fake; D's loss here is half of it."
     require(abs(loss - math.log(4)) > 0.01, summed)
     require_close(
-        loss, math.log(2), "-log 0.5 for a real one, -log 0.5 for a fake one: mean?", 0.01
+        loss,
+        math.log(2),
+        "D's loss is -log 0.5 for a real one and -log 0.5 for a fake one; average the two.",
+        0.01,
     )
     require(value < 0, "V adds logarithms of probabilities, and those are below 0.")
     half = "that is one of V's two terms; add the one for the fakes."
@@ -69,14 +78,16 @@ def critic_loss(answer):
     require(got.ndim == 0, f"return one number, the mean; you return {got.numel()}.")
     require(not torch.isclose(got, 2 * wanted), "twice too much: halve the sum of the two means.")
     flipped = bce_discriminator(-real, -fake)
-    signs = "this D pays for being right: real asks for label 1, softplus(-logit); fake for 0."
+    signs = "here D pays for being right: use softplus(-logit) for real, softplus(+logit) for fake."
     require(not torch.isclose(got, flipped), signs)
     label_0 = "fakes ask for label 0 here: softplus(+logit). Label 1 is what G asks for."
     require(not torch.isclose(got, bce_discriminator(real, -fake)), label_0)
     label_1 = "real ones ask for label 1: softplus(-logit)."
     require(not torch.isclose(got, bce_discriminator(-real, fake)), label_1)
     require(not got.isnan(), "these are logits, not probabilities: no log of them; use softplus.")
-    require(torch.sign(got) == 1, "a loss below 0: mind the minus, -log D is positive.")
+    require(
+        torch.sign(got) == 1, "your loss is below 0: mind the minus, because -log D is positive."
+    )
     sure = answer(torch.tensor([-200.0]), torch.tensor([200.0]))
     infinite = "infinite when D is sure and wrong: log(sigmoid(t)) breaks; use softplus."
     require(sure.isfinite(), infinite)
