@@ -57,7 +57,7 @@ def look_around() -> Iterator[Finding]:
     if torch.cuda.is_available():
         yield Finding("ok", f"a GPU: {torch.cuda.get_device_name()}")
     else:
-        yield Finding("note", "no GPU: lessons 00 to 09 need none")
+        yield Finding("note", "no GPU: you don't need one for lessons 00 to 09")
     yield look_at_disk()
 
 
