@@ -36,7 +36,7 @@ LINE = {  # ten markers per line, however many points there are
     "D": {"color": DISCRIMINATOR, "linestyle": ":", "marker": "D", "markevery": 0.1},
 }
 LARGEST_PNG = 40_000  # bytes; larger ones may become JPEG, since GitHub won't show big notebooks
-LEAST_VISIBLE = 4  # levels of 255: 99% of the pixels drawn may differ by this much
+LEAST_VISIBLE = 12  # levels of 255: 99% of the pixels drawn may differ by this much
 
 STYLE = {
     "figure.figsize": (8, 4),
@@ -91,7 +91,8 @@ def encode(picture: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 
 def few_colors(picture: Image.Image) -> Image.Image:
     """Reduce a picture to a palette if the difference is invisible; drawings shrink to a third."""
-    reduced, rgb = picture.quantize(256, dither=Image.Dither.NONE), picture.convert("RGB")
+    rgb = picture.convert("RGB")
+    reduced = rgb.quantize(256, kmeans=2, dither=Image.Dither.NONE)
     difference = np.asarray(ImageChops.difference(rgb, reduced.convert("RGB"))).max(axis=2)
     is_drawn = (np.asarray(rgb) < 255).any(axis=2)  # a wide margin would excuse bad colors
     is_visible = difference[is_drawn] > LEAST_VISIBLE
