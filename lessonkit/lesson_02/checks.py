@@ -66,7 +66,7 @@ def at_equilibrium(answer):
     half = "that is one of V's two terms; add the one for the fakes."
     require(abs(value + math.log(2)) > 0.01, half)
     require_close(value, -math.log(4), "V = log(1/2) for the real + log(1/2) for the fake.", 0.01)
-    return "one half, log 2 and -log 4. Logs of the mean show 0.69 here, logs of the sum 1.39."
+    return "one half, log 2 and -log 4. Code that adds D's two means shows 1.39 here, not 0.69."
 
 
 @check
