@@ -44,11 +44,12 @@ help: ## Say what there is
 course: .venv/.installed ## Train a GAN on the built-in scenes, test it, show the results (minutes, no GPU)
 	@echo "==> Running lesson 06 (laptop profile): it trains a GAN on the built-in scenes"
 	@mkdir -p $(COURSE)
-	@COLORLIB_PROFILE=laptop COLORLIB_STATIC=1 $(BIN)/python -m papermill -k python3 --cwd notebooks \
-	  notebooks/06_gan_training.ipynb $(COURSE)/06_gan_training.ipynb -p out ../$(COURSE) -p fresh True
+	@COLORLIB_PROFILE=$${COLORLIB_PROFILE:-laptop} COLORLIB_STATIC=1 $(BIN)/python -m papermill \
+	  -k python3 --cwd notebooks notebooks/06_gan_training.ipynb $(COURSE).ipynb \
+	  -p out ../$(COURSE) -p fresh True
 	@echo "==> The results, on scenes that it never saw, beside the baselines"
 	@$(BIN)/colorlib show $(COURSE)
-	@echo "==> Done. The executed lesson is $(COURSE)/06_gan_training.ipynb; \`make lab\` opens the course"
+	@echo "==> Done. The executed lesson is $(COURSE).ipynb; \`make lab\` opens the course"
 
 lab: .venv/.installed ## Open the course in JupyterLab
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
