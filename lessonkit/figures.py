@@ -91,6 +91,8 @@ def encode(picture: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 
 def few_colors(picture: Image.Image) -> Image.Image:
     """Reduce a picture to a palette if the difference is invisible; drawings shrink to a third."""
+    if picture.mode == "P":
+        return picture
     rgb = picture.convert("RGB")
     reduced = rgb.quantize(256, kmeans=2, dither=Image.Dither.NONE)
     difference = np.asarray(ImageChops.difference(rgb, reduced.convert("RGB"))).max(axis=2)

@@ -18,7 +18,6 @@ from typing import Literal, NamedTuple
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
@@ -279,12 +278,6 @@ def draw_frame(frame: Frame, game: ToyGame) -> Image.Image:
     draw_ticks(lower, frame.fake, -0.08, FAKE)
     lower.set(ylim=(-0.15, 1.7 if len(game.centers) == 1 else 1.1))
     return render(figure)
-
-
-def few_colors(figure: Figure) -> Image.Image:
-    """Render a figure in 128 colors: a third of the size, since a film's stills are many."""
-    colors = {"colors": 128, "method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
-    return render(figure).quantize(**colors)
 
 
 def draw_ticks(axes: Axes, numbers: Tensor, height: float, color: str) -> None:

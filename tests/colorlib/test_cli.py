@@ -452,7 +452,7 @@ def test_wrong_usage_is_explained_with_exit_status_two(options, words, capsys):
 def test_python_gets_the_same_words(tmp_path):
     for fields, words in (
         ({"size": 0}, "size is 0: it must be greater than or equal to 32"),
-        ({"adversarial": "gan"}, "adversarial is 'gan': it must be 'bce', "),
+        ({"adversarial": "gan"}, "adversarial is 'gan': it must be 'bce', 'lsgan', 'hinge', 'wgan"),
         ({"sice": 64}, "sice is 64: Unexpected keyword argument"),
         ({"steps": 1, "seconds": 2}, "give one budget (epochs, steps or seconds), not steps=1, s"),
     ):

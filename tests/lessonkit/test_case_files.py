@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from lessonkit.figures import render
 from lessonkit.lesson_07 import case_files
@@ -25,14 +26,15 @@ def test_a_case_is_drawn_in_few_colors_that_look_the_same(cases, monkeypatch):
     full = []
     monkeypatch.setattr(case_files, "render", lambda figure: full.append(render(figure)) or full[0])
     drawn = case_files.draw_case(cases["C"])
-    assert drawn.mode == "P" and not plt.get_fignums()
+    assert isinstance(drawn, Image.Image) and drawn.mode == "P"
+    assert not plt.get_fignums()
     difference = np.asarray(full[0], float) - np.asarray(drawn.convert("RGB"), float)
     pictures = difference[40:500, 70:420]
     assert np.abs(pictures).mean() < 4
 
 
 def test_only_losses_and_only_last_pictures(cases):
-    plt.close(case_files.draw_losses(cases))
+    assert render(case_files.draw_losses(cases)).width == 1000
     figure = case_files.draw_last(cases)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     plt.close(figure)
