@@ -60,7 +60,7 @@ class Networks:
         if parallel.count() > 1:  # all processes start with the first one's weights
             state = {name: value.cpu() for name, value in network.state_dict().items()}
             network.load_state_dict(parallel.from_first(state))
-        # channels last: the fastest layout for convolutions, on CPU and GPU alike
+        # channels last: the layout that a GPU's convolutions prefer; a CPU hardly minds
         return network.to(self.device, memory_format=torch.channels_last).train()
 
     def _adam(self, network: nn.Module, learning_rate: float, betas: tuple, weight_decay=0.0):

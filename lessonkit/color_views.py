@@ -1,5 +1,7 @@
 """Looking at colors in lesson 01: HSV, the gamut, histograms, the RGB cube, a slice of Lab."""
 
+from itertools import combinations
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -8,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from colorlib.color import AB_SCALE, lab_to_rgb, to_unit
-from lessonkit.figures import INK
+from lessonkit.figures import INK, PALE
 
 LAMPS = {"red": ("#C62828", "-"), "green": ("#2E7D32", "--"), "blue": ("#1540C0", ":")}
 NO_COLOR = 0.93  # the light gray of colors that a screen cannot show
@@ -78,6 +80,9 @@ def draw_cube(picture: Tensor, turn: float, lift: float) -> Figure:
     axes = figure.add_subplot(projection="3d", proj_type="ortho")
     axes.scatter(*pixels.T, c=pixels, s=16, depthshade=False)
     axes.scatter(*corners.T, c=corners, s=220, edgecolors=INK, depthshade=False)
+    for first, second in combinations(corners, 2):
+        if abs(first - second).sum() == 1:
+            axes.plot(*zip(first, second), "-", color=PALE, linewidth=1)
     axes.plot([0, 1], [0, 1], [0, 1], color=INK)
     axes.set(xlabel="red", ylabel="green", zlabel="blue")
     axes.set(xticks=[0, 1], yticks=[0, 1], zticks=[0, 1])

@@ -57,29 +57,29 @@ def fool_the_mean(answer):
     """Exercise 2: a picture that looks wrong to everyone and right to the mean ΔE."""
     real = render_scenes(1, seed=5).rgb.float() / 255
     given = real.clone()
-    spoiled = answer(given)
-    require(isinstance(spoiled, torch.Tensor), "return a picture, a tensor like the one you get")
+    damaged = answer(given)
+    require(isinstance(damaged, torch.Tensor), "return a picture, a tensor like the one you get")
     require(
-        spoiled.shape == real.shape,
-        f"the picture is {tuple(real.shape)}, yours {tuple(spoiled.shape)}: keep the shape",
+        damaged.shape == real.shape,
+        f"the picture is {tuple(real.shape)}, yours {tuple(damaged.shape)}: keep the shape",
     )
     require(
-        spoiled.min() >= -1e-4 and spoiled.max() <= 1 + 1e-4,
-        f"your values run from {spoiled.min():.3g} to {spoiled.max():.3g}; keep them in 0..1",
+        damaged.min() >= -1e-4 and damaged.max() <= 1 + 1e-4,
+        f"your values run from {damaged.min():.3g} to {damaged.max():.3g}; keep them in 0..1",
     )
     require(
         torch.equal(given, real),
-        "you changed the picture that you were given: start with `spoiled = rgb.clone()`",
+        "you changed the picture that you were given: start with `damaged = rgb.clone()`",
     )
-    mean = metrics.ciede2000(spoiled, real).item()
-    squares = avg_pool2d(fooled.difference_map(spoiled, real)[None], 8, stride=1)
+    mean = metrics.ciede2000(damaged, real).item()
+    squares = avg_pool2d(fooled.difference_map(damaged, real)[None], 8, stride=1)
     worst = squares.max().item()
     require(
         worst >= 20,
         f"the worst 8×8 pixels are off by {worst:.1f} on average: nobody would be shocked. They "
         "should be off by 20 or more",
     )
-    changed = (spoiled != real).any(dim=1).sum().item()
+    changed = (damaged != real).any(dim=1).sum().item()
     if changed <= 64:  # the square is small enough, but its color is too far off
         off, allowed = mean * real[0, 0].numel() / changed, real[0, 0].numel() / changed
         require(

@@ -179,7 +179,7 @@ def draw_trials(trials: int, share: float) -> Figure:
     numbers = range(trials + 1)
     for chance, style in ((0.5, {"color": PALE}), (share, {"color": INK, "fill": False})):
         bars = [luck(right, trials, chance) - luck(right + 1, trials, chance) for right in numbers]
-        name = "a coin" if chance == 0.5 else f"a judge who is right in {chance:.0%}"
+        name = "a coin" if chance == 0.5 else f"a judge who is right {chance:.0%} of the time"
         axes.bar(numbers, bars, width=0.9, label=name, **style)
     border = needed(trials)
     axes.axvline(border - 0.5, color=INK, linestyle=":")

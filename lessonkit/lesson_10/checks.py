@@ -66,7 +66,7 @@ def training_hours(answer):
     require(
         abs(got - 5.019) > 1e-9 and abs(got - 5) > 1e-9,
         f"5,019 photos in batches of 1,000 make 6 steps per epoch, the last one short; you get "
-        f"{got:.4g}. Round up: math.ceil",
+        f"{got:.4g}. Round up the steps of each epoch: math.ceil",
     )
     require_close(got, wanted, f"5,019 photos, 1,000 epochs, batch 1,000, 3.6 s: {wanted:g} h")
     require_close(
@@ -107,13 +107,17 @@ def freeze_encoder(answer):
     require(same, "the weights have changed: freezing leaves them as they are")
     wanted = sum(p.numel() for p in network.parameters() if p.requires_grad)
     total = sum(p.numel() for p in network.parameters())
-    require(count is not None, "return how many numbers still learn")
+    require(count is not None, "return the number of weights that are still trained")
     require(count != total, "that counts all parameters; count those with requires_grad")
     require(
         count != len([p for p in network.parameters() if p.requires_grad]),
         "that counts tensors; add up their numel()",
     )
-    require_close(count, wanted, f"{wanted:,} numbers still learn; you return {count}")
+    require(
+        count != sum(p.numel() for p in network.decoder.parameters()),
+        "that is the decoder alone; the last layer, `network.last`, is trained too",
+    )
+    require_close(count, wanted, f"{wanted:,} weights are still trained; you return {count}")
     return "the encoder keeps what it knows, and each step gets cheaper."
 
 

@@ -81,7 +81,7 @@ def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
         ("Lab in batches on the device", False, {"loading": loading}, {}),
         ("photos kept on the GPU", True, {"loading": "batches"}, {}),
         # held: in G's step D gets no gradients, and for D's step G paints without a graph
-        ("G and D held, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
+        ("G and D frozen, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
         ("one forward pass of G for both", False, {}, {"reuse_forward": True}),
         ("half precision", True, {}, {"precision": "auto"}),
         ("channels last", False, {"is_channels_last": True}, {}),
@@ -340,11 +340,11 @@ def bench_table(result: dict) -> str:
             continue
         memory = f"{row['memory'] / 1e6:,.0f}" if row["memory"] else "unknown"
         numbers = [f"{row[key]:,.2f}" for key in ("loading", "step", "end_to_end")]
-        ratios = [f"{row[key] / naive[key]:.2f}" for key in ("loading", "step", "end_to_end")]
+        gain = f"×{row['end_to_end'] / naive['end_to_end']:.2f}"
         apart = f"{spread(row):.0%}" if "rounds" in row else "unknown"
-        lines.append((row["name"], *numbers, *ratios, memory, f"{row['share']:.1%}", apart))
+        lines.append((row["name"], *numbers, gain, memory, f"{row['share']:.1%}", apart))
     headers = ("photos per second", "loading", "step", "end to end")
-    headers += ("loading ×", "step ×", "end to end ×", "memory, MB", "share", "spread")
+    headers += ("gain", "memory, MB", "share", "spread")
     table = tabulate(lines, headers, tablefmt="pipe", disable_numparse=True)
     rate = f"{result['matrix_tflops']:.3g} TFLOP/s in matrix products"
     return f"{result['environment']['device']}, {rate}\n\n{table}"

@@ -171,7 +171,7 @@ def verdicts(result: dict) -> pd.DataFrame:
             lines.append((row["name"], "", "", "", "did not run"))
             continue
         step, whole = (row[key] / before[key] for key in ("step", "end_to_end"))
-        doubt = max(error(before), error(row))
+        doubt = error(before) + error(row)  # both may be off, in opposite directions
         verdict = "yes" if max(step, whole) > 1 + doubt else "no, or within the error"
         lines.append((row["name"], f"{step:.2f}", f"{whole:.2f}", f"{doubt:.0%}", verdict))
         before = row
@@ -215,8 +215,8 @@ def draw_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, floa
     across = [0.02, ridge, max(20 * ridge, 2000)]
     roof = [min(rate, bandwidth * x) / 1e9 for x in across]
     axes.plot(across, roof, color=INK)
-    axes.annotate("memory's slope", (across[0], 2.8 * roof[0]), rotation=33, color=PALE)
-    axes.annotate("rate of the arithmetic", (ridge, 1.25 * roof[1]), color=PALE)
+    axes.annotate("memory's limit", (across[0], 2.8 * roof[0]), rotation=33, color=PALE)
+    axes.annotate("arithmetic's limit", (ridge, 1.25 * roof[1]), color=PALE)
     for (name, (x, y)), marker in zip(points.items(), "osD^v", strict=False):
         axes.plot(x, y / 1e9, marker, label=name)
     axes.set(xscale="log", yscale="log", xlabel="operations per byte", ylabel="GFLOP/s")
@@ -237,16 +237,16 @@ def below_roof(rate: float, bandwidth: float, points: dict[str, tuple[float, flo
     return "\n".join(lines)
 
 
-# --- a toy: one who asks and one who computes ---
+# --- a toy: one who sends work and one who computes ---
 
 
 def timeline(
     prepare: float, compute: float, read_every: int, count: int = 8
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Compute when a CPU asks and when a GPU computes, as (start, length) in ms.
+    """Compute when a CPU sends steps and when a GPU computes them, as (start, length) in ms.
 
     Args:
-        prepare: ms that the CPU needs to ask for a step.
+        prepare: ms that the CPU needs to send a step to the GPU.
         compute: ms that the GPU needs to compute it.
         read_every: the CPU waits for the result of every step with a multiple of this number;
             0: it never waits.
@@ -256,7 +256,7 @@ def timeline(
     for number in range(1, count + 1):
         cpu.append((now, prepare))
         now += prepare
-        start = max(now, free)  # the GPU works in order, and never before it is asked
+        start = max(now, free)  # the GPU works in order, and never before a step is sent
         gpu.append((start, compute))
         free = start + compute
         if read_every and number % read_every == 0:
@@ -271,7 +271,7 @@ def draw_timeline(prepare: float, compute: float, read_every: int) -> Figure:
     figure, axes = plt.subplots(figsize=(9, 2.3))
     for row, (spans, color) in enumerate([(gpu, GENERATOR), (cpu, FAKE)]):
         axes.broken_barh(spans, (row - 0.35, 0.7), color=color, edgecolor="white", linewidth=1.5)
-    axes.set_yticks([0, 1], ["GPU computes", "CPU asks"])
+    axes.set_yticks([0, 1], ["GPU computes", "CPU sends"])
     axes.set_xlim(0, 8 * (prepare + compute))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("time, ms")

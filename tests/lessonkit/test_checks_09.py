@@ -47,9 +47,9 @@ def median_color(train_rgb):
 
 
 def fool_the_mean(rgb):
-    spoiled = rgb.clone()
-    spoiled[..., 20:28, 20:28] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
-    return spoiled
+    damaged = rgb.clone()
+    damaged[..., 20:28, 20:28] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
+    return damaged
 
 
 def in_place(rgb):
@@ -58,21 +58,21 @@ def in_place(rgb):
 
 
 def large_spot(rgb):
-    spoiled = rgb.clone()
-    spoiled[..., 10:40, 10:40] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
-    return spoiled
+    damaged = rgb.clone()
+    damaged[..., 10:40, 10:40] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
+    return damaged
 
 
 def black_corner(rgb):
-    spoiled = rgb.clone()
-    spoiled[..., :8, :8] = 0
-    return spoiled
+    damaged = rgb.clone()
+    damaged[..., :8, :8] = 0
+    return damaged
 
 
 def tiny_spot(rgb):
-    spoiled = rgb.clone()
-    spoiled[..., 20:22, 20:22] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
-    return spoiled
+    damaged = rgb.clone()
+    damaged[..., 20:22, 20:22] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
+    return damaged
 
 
 def colorfulness(rgb):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from check_cases import cases, judge
 
+from colorlib.generator import count_parameters
 from colorlib.photos import split_by_photo
 from lessonkit.lesson_10 import checks
 from lessonkit.lesson_10.photo_run import series
@@ -114,6 +115,7 @@ WRONG = {
         (mark_encoder, "`network.encoder.requires_grad = False` freezes nothing"),
         (mark_stages, "`network.encoder.stages.0.requires_grad = False` freezes nothing"),
         (lambda network: -freeze_encoder(network), "you return -"),
+        (lambda network: freeze_encoder(network) - count_parameters(network.last), "network.last"),
     ],
     "choose_k": [
         (lambda rows, least: max(rows, key=lambda row: row["k"])["k"], "gives up its lead"),
