@@ -1,24 +1,30 @@
-"""Color black-and-white photographs with a conditional GAN: small enough to read in one sitting.
+"""Color black-and-white photographs with a conditional GAN.
 
-Read the modules in this order, which is also the order of the course:
+Read this part in one sitting, in the order of the course; it is a third of the code:
 
     color          RGB and Lab on tensors; scaling for the networks
-    scenes         built-in data: rendered scenes whose colors can be learned in a minute
-    runs           atomic writes, weight files, and the folder of a run
-    decode         one picture file of any kind: decoded, upright, in sRGB, square
-    photos         real data: find, decode, cache, split; DUTS, torchvision data sets, any folder
-    download       fetch a data set, check it, unpack it
     generator      the U-Nets, from lightness to chroma
     discriminator  whole-image and patch discriminators, from colors to logits
     losses         adversarial objectives on logits, reconstruction losses
-    metrics        metrics, baselines, triptychs
     config         TrainConfig, and a named recipe for each objective
-    parallel       several processes that train as one, one per GPU
     steps          one step of each network
     batches        photos as batches of L and ab on the device
     training       the loop around the steps: stop, resume, several processes
-    hints          colors that a user knows, and where they go
+
+What it learns from:
+
+    scenes         built-in data: rendered scenes whose colors can be learned in a minute
+    decode         one picture file of any kind: decoded, upright, in sRGB, square
+    photos         real data: find, decode, cache, split; DUTS, torchvision data sets, any folder
+    download       fetch a data set, check it, unpack it
+
+What it serves:
+
+    metrics        metrics, baselines, triptychs
     coloring       a gray photo in, a color photo out, at any size
+    hints          colors that a user knows, and where they go
+    runs           atomic writes, weight files, and the folder of a run
+    parallel       several processes that train as one, one per GPU
     cli            colorlib train | evaluate | show | colorize | threshold | download
 
 `lessonkit` holds what only the notebooks import, and `tools` what only maintainers run. Both may
