@@ -120,7 +120,8 @@ def show_still(
         for name, value in shown.items()
     )
     if caption:
-        display(Markdown(f"*{caption}*"), metadata={"frames": number} if number else None)
+        emphasized = "*" + caption.replace("*", r"\*") + "*"  # a caption may name L*
+        display(Markdown(emphasized), metadata={"frames": number} if number else None)
     if isinstance(drawn, Figure | Image.Image):
         show(drawn, f"{alt} ({caption})" if caption else alt)
     else:

@@ -157,7 +157,8 @@ def luck(answer):
     all_right = float(answer(10, 10))
     require(
         all_right != 0,
-        "10 right out of 10 happens sometimes, but you get 0. range() stops before its end: add 1",
+        "10 right out of 10 happens sometimes, but you get 0. Count from `right` to `trials`, both "
+        "included; range() stops before its end",
     )
     require(
         abs(all_right - 100 / 1024) > 1e-4,

@@ -186,10 +186,10 @@ def draw_trials(trials: int, share: float) -> Figure:
     axes.set(
         xlabel="right answers in a test",
         ylabel="share of such tests",
-        title=f"right of the dotted line ({border} or more): coin {luck(border, trials):.1%}, "
+        title=f"{border} or more, beyond the dotted line: coin {luck(border, trials):.1%}, "
         f"judge {luck(border, trials, share):.0%}",
     )
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return figure
 
 

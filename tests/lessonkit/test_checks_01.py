@@ -18,7 +18,7 @@ def to_yuv(rgb):
     return torch.stack([luma, 0.492111 * (blue - luma), 0.877283 * (red - luma)], dim=1)
 
 
-def gamma_step(stored):
+def undo_gamma(stored):
     power = ((stored + 0.055) / 1.055) ** 2.4
     return torch.where(stored > 0.04045, power, stored / 12.92)
 
@@ -34,7 +34,7 @@ SPACES = {"leaves": "HSV", "television": "YUV", "screen": "RGB", "judge": "Lab"}
 RIGHT = {
     "to_batch": to_batch,
     "to_yuv": to_yuv,
-    "gamma_step": gamma_step,
+    "undo_gamma": undo_gamma,
     "swap_color": swap_color,
     "choose_space": SPACES,
 }
@@ -116,7 +116,7 @@ WRONG = {
         (lambda rgb: to_yuv(rgb) * torch.tensor([1, 2, 1]).view(3, 1, 1), "U is not"),
         (lambda rgb: to_yuv(rgb) * torch.tensor([1, 1, 2]).view(3, 1, 1), "V is not"),
     ],
-    "gamma_step": [
+    "undo_gamma": [
         (lambda stored: [0.0], "return a tensor"),
         (lambda stored: stored, "a fifth"),
         (lambda stored: stored ** (1 / 2.4), "the other way"),

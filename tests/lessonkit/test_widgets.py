@@ -66,6 +66,11 @@ def test_stills_have_captions_and_alternative_text(displayed):
     assert [first.data, second.data] == ["*side: 3, paint: red*", "*side: 4, paint: blue*"]
 
 
+def test_an_asterisk_in_a_caption_does_not_end_its_emphasis(displayed):
+    play(square, alt="a square", side=slider(2, 9, value=4, label="L*"), hue=choice(["red"]))
+    assert displayed[0].data == r"*L\*: 4, hue: red*"
+
+
 def test_stills_show_figures_and_tables(displayed):
     play(lambda: plt.subplots(figsize=(2, 1))[0], alt="an empty figure")
     table = pd.DataFrame({"a": [1]})
