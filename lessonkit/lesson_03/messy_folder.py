@@ -24,14 +24,14 @@ ORIENTATION = 0x0112  # the number of that entry in EXIF
 
 STRANGE = {  # what is mixed in with the ordinary photos, and how it came there
     "Thumbs.db": "Windows keeps small previews here",
-    ".DS_Store": "macOS notes here how the folder looks",
+    ".DS_Store": "macOS saves the folder's layout here",
     "more": "a subfolder, with one good photo in it",
     "empty.jpg": "0 bytes: the disk was full",
     "not_found.jpg": "a web page that says 404, saved under a photo's name",
     "cut_off.jpg": "half of a photo: the download was cut off",
     "camera.jpg": "a gray photo, one channel",
     "coins_scan.jpg": "a gray photo, saved with three equal channels",
-    "moon_16bit.png": "a gray photo of 16 bits, as scanners make them",
+    "moon_16bit.png": "a 16-bit gray photo, like those from a scanner",
     "cutout.png": "an object cut out: the background is transparent, with green underneath",
     "chelsea.jpg": "a good photo, taken with the phone upright: stored sideways",
 }
