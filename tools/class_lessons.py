@@ -21,11 +21,9 @@ CARD = re.compile(
 )
 HEADING = re.compile(r"##+ (.+)")
 # the ways in which lessons ask for a prediction: **Before you look:**, *Predict first: …*
-ASKS = re.compile(
-    r"\*(?:Before you|Write down first|Predict|Play\b|Move|Now make|Now you are|For each letter)"
-)
+ASKS = re.compile(r"\*(?:Before you|Predict|Play\b|Move|Now make|Now you set|For each letter)")
 LABEL = re.compile(
-    r"\*\*(?:Before you|Write down first|Predict|Play\b)[^*]*\*\*[:,.]?\s*(\w?)"
+    r"\*\*(?:Before you|Predict|Play\b)[^*]*\*\*[:,.]?\s*(\w?)"
     r"|(?<=\*)(?:Before you [^:*]*|Predict first): (\w)"
 )
 LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")

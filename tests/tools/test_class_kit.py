@@ -542,7 +542,7 @@ def test_a_lesson_is_read_as_questions_outputs_and_exercises():
         ("**Predict:** what?", "What?"),
         ("**Play.** Cut it. Why?", "Cut it. Why?"),
         ("**Play:** swap two.", "Swap two."),
-        ("**Write down first:** three things.", "Three things."),
+        ("**Before you go on,** write down three things.", "Write down three things."),
         ("*Before you read on: the cat is gray. Why?*", "*The cat is gray. Why?*"),
         ("**Now move it.** *Predict first: what happens?*", "**Now move it.** *What happens?*"),
         ("**Move k up from 1. What gets better?**", "**Move k up from 1. What gets better?**"),
