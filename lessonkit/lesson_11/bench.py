@@ -80,7 +80,7 @@ def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
         ("photos decoded once", False, {"loading": "decoded"}, {}),
         ("Lab in batches on the device", False, {"loading": loading}, {}),
         ("photos kept on the GPU", True, {"loading": "batches"}, {}),
-        # held: in G's step D gets no gradients, and for D's step G paints without a graph
+        # frozen: in G's step D gets no gradients, and for D's step G paints without a graph
         ("G and D frozen, fused Adam, losses read rarely", False, {"is_naive": False}, {}),
         ("one forward pass of G for both", False, {}, {"reuse_forward": True}),
         ("half precision", True, {}, {"precision": "auto"}),
