@@ -138,7 +138,7 @@ def random_hint(answer):
             False,
             f"no square ever touches the {side} edge: use n - side + 1 places",
         )
-    return "from many such hints, a network can learn how far a hint reaches."
+    return "many such hints are training data that nobody had to click."
 
 
 def _examine_hint(got, ab):
