@@ -110,12 +110,14 @@ def _check(dataset: Dataset, config: TrainConfig) -> None:
     if count == 0:
         raise ValueError("the data set is empty: there is nothing to learn from")
     if parallel.from_first(count) != count:
-        raise ValueError(f"this process has {count} photos, and the first one has another number")
+        raise ValueError(f"this process found {count} photos, and the first one another number")
     wanted, got = (3, config.size, config.size), tuple(dataset[0].shape)
     if got != wanted:
         raise ValueError(f"the config says photos of {wanted}, the data set has {got}")
-    if config.batch % processes or count < processes:
+    if count < processes:
+        raise ValueError(f"there are {processes} processes, but only {count} photos: use fewer")
+    if config.batch % processes:
         raise ValueError(
-            f"{processes} processes can't divide {count} photos in batches of {config.batch} "
-            f"evenly: make batch a multiple of {processes}"
+            f"{processes} processes can't divide batches of {config.batch} evenly: make batch a "
+            f"multiple of {processes}"
         )

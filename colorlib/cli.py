@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections import Counter
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -28,12 +28,12 @@ from colorlib.metrics import evaluate_run, results_table
 from colorlib.photos import CACHE, count_reasons, find_photos, open_data, split_by_photo
 from colorlib.runs import (
     RunError,
+    check_folder,
     choose_device,
     hold,
     load_generator,
     read_card,
     read_config,
-    refuse_foreign,
     write_text,
 )
 from colorlib.training import TrainingError, train
@@ -80,7 +80,7 @@ class Training:
     def run(self) -> None:
         """Train, then do what `colorlib evaluate` does."""
         init = self.recipe.init
-        generator = load_generator(init) if init else None  # a wrong name is told before decoding
+        generator = load_generator(init) if init else None  # reports a wrong name before decoding
         with parallel.together():
             train_data, test_data = self.open_data()
             learning, validation = hold_back(train_data)
@@ -93,26 +93,26 @@ class Training:
 
     def open_data(self) -> tuple[Dataset, Dataset]:
         """Open the training and test data; print once which files are skipped."""
-        is_first, held = parallel.is_first(), nullcontext()
+        is_first, held, path = parallel.is_first(), nullcontext(), self.out / SPLIT
+        data = self.recipe.data or "scenes"
         if is_first:
-            refuse_foreign(self.out)
+            config = asdict(self.recipe) | {"data": os.path.normpath(data)}
+            check_folder(self.out, config, self.fresh)
             held = hold(self.out)
         with held, TemporaryDirectory() as temporary:
-            path = self.out / SPLIT
-            if self.fresh and is_first:
+            if is_first and self.fresh and is_of_other_data(self.out, data):
                 path.unlink(missing_ok=True)
             split = parallel.from_first(path.read_bytes() if path.exists() else b"")
             own = self.out if is_first else Path(temporary)  # other machines have no run folder
             if split and not is_first:
                 (own / SPLIT).write_bytes(split)
-            with parallel.first_goes_first():
-                train_data, test_data = open_run_data(self.recipe, own, self.cache)
+            train_data, test_data = open_run_data(self.recipe, own, self.cache)
         if is_first:
             report_left_out(getattr(train_data, "left_out", []), self.out / LEFT_OUT)
             counts = f"{len(train_data)} pictures to train on, {len(test_data)} to test"
             print(f"{counts}; writing to {self.out}")
             if len(train_data) < WORTH_HOLDING_BACK:
-                print("so few photos get memorized; use at least a few hundred (lesson 10)")
+                print("the network will memorize so few photos: use a few hundred (lesson 10)")
         return train_data, test_data
 
 
@@ -218,7 +218,7 @@ class Colorize:
     def run(self) -> None:
         """Color photo after photo; name those that cannot be read, and continue."""
         targets, counts = self.targets(), Counter(colored=0, skipped=0, failed=0)
-        hints = [text.split(",") for text in self.hint]
+        hints = [text.split(",", 2) for text in self.hint]
         if hints and len(targets) > 1:
             raise ValueError("hints belong to one photo: name only that photo")
         load = load_hinted if hints else load_generator
@@ -226,45 +226,50 @@ class Colorize:
         size = self.size or int(read_card(self.weights).get("size", 256))
         copies = {*targets.values()}
         for path, target in tqdm(targets.items(), "coloring", unit="photo", delay=2):
-            # one of the photos may be named like a copy of another one
-            if path in copies or target.exists() and (target in targets or not self.overwrite):
-                tqdm.write(f"{path}: skipped, it is a colored copy or has one")
-                counts["skipped"] += 1
-                continue
             try:
+                # one of the photos may be named like a copy of another one
+                if path in copies or target.exists() and (target in targets or not self.overwrite):
+                    tqdm.write(f"{path}: skipped, it is a colored copy or has one")
+                    counts["skipped"] += 1
+                    continue
                 save_photo(target, colorize(path, generator, size, hints=hints), self.format)
-            except PhotoError as error:
+            except (PhotoError, OSError) as error:
                 tqdm.write(f"failed: {error}", sys.stderr)
                 counts["failed"] += 1
             else:
                 tqdm.write(f"{path} -> {target}")
                 counts["colored"] += 1
         print(", ".join(f"{count} {what}" for what, count in counts.items()), f"in {self.out}")
-        print(NOTE.replace("this picture", "these pictures"))
+        if counts["colored"]:
+            print(NOTE.replace("this picture", "these pictures"))
         if counts["failed"]:
             sys.exit(1)
 
     def targets(self) -> dict[Path, Path]:
         """Map each photo to its colored copy; the copies keep the tree below the common folder."""
-        photos, roots, out = [], [], self.out.absolute()
+        photos, roots, out = [], [], Path(os.path.abspath(self.out))
         for given in self.photos:
             # Windows' shells leave patterns such as *.jpg to the program; photo[1].jpg is a name
             found = [] if os.path.exists(given) else sorted(glob.glob(given, recursive=True))
-            for path in (Path(each).absolute() for each in found or [given]):
+            for path in (Path(os.path.abspath(each)) for each in found or [given]):
                 photos += find_photos(path)[0] if path.is_dir() else [path]
                 roots.append(path if path.is_dir() else path.parent)
         if not photos:
-            raise ValueError("no photos there: give photos, folders or patterns such as *.jpg")
+            raise ValueError("no photos found: give photos, folders or patterns such as *.jpg")
         root = Path(os.path.commonpath(roots))
         if root in out.parents:  # results of an earlier call
             photos = [path for path in photos if not path.is_relative_to(out)]
         stems = Counter(str(path.with_suffix("")).lower() for path in {*photos})
-        targets, suffix = {}, {"png": "png", "jpeg": "jpg"}[self.format]
-        for path in photos:
-            # a folder may hold cat.jpg and Cat.png
+        targets, taken, suffix = {}, set(), {"png": "png", "jpeg": "jpg"}[self.format]
+        for path in dict.fromkeys(photos):
+            # a folder may hold cat.jpg, Cat.png and cat_png.jpg
             is_alone = stems[str(path.with_suffix("")).lower()] == 1
             name = path.stem if is_alone else f"{path.stem}_{path.suffix[1:]}"
-            targets[path] = out / path.relative_to(root).with_name(f"{name}_colored.{suffix}")
+            target = out / path.relative_to(root).with_name(f"{name}_colored.{suffix}")
+            while str(target).lower() in taken:
+                target = target.with_stem(f"_{target.stem}")
+            targets[path] = target
+            taken.add(str(target).lower())
         return targets
 
 
@@ -284,6 +289,8 @@ class Threshold:
     def run(self) -> None:
         """Write the one-bit PNG."""
         target = self.out or self.photo.with_name(f"{self.photo.stem}_bw.png")
+        if target.suffix.lower() != ".png":
+            raise ValueError(f"{target}: the result is a PNG, so give a name that ends in .png")
         if target.exists() and not self.overwrite:
             raise ValueError(f"{target} exists: add --overwrite, or choose another --out")
         save_photo(target, black_and_white(self.photo, self.level), note="")
@@ -322,6 +329,8 @@ class Download:
         if self.name == "duts":
             print(TERMS)
             images = download_duts(folder, self.part, self.url, self.zip)
+        elif self.url or self.zip or self.part != "TE":
+            raise ValueError("--part, --url and --zip are for DUTS only")
         else:
             images = download_caltech101(folder)
         print(f"the photos are in {images}; to train: colorlib train warm --data {folder}")
@@ -330,9 +339,15 @@ class Download:
 def open_run_data(
     config: TrainConfig, folder: Path, cache: Path | None, data: str = ""
 ) -> tuple[Dataset, Dataset]:
-    """The data of a run; its split is kept there, so that a test photo stays one forever."""
+    """The data of a run. Its split is kept in its folder, so test photos never move to training."""
     data = data or config.data or "scenes"
     return open_data(data, config.size, SPLIT_SEED, config.fit, folder / SPLIT, cache)
+
+
+def is_of_other_data(folder: Path, data: str) -> bool:
+    """Whether the folder has a run on other data than these."""
+    path = folder / "config.json"
+    return path.exists() and os.path.normpath(read_config(path)["data"]) != os.path.normpath(data)
 
 
 def hold_back(photos: Dataset) -> tuple[Dataset, Dataset | None]:

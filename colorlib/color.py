@@ -90,8 +90,8 @@ def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
 
     Args:
         lab: (..., 3, H, W) in CIE units; float.
-        clip: cut colors that no screen can show to 0..1. What was cut neither survives a round
-            trip nor passes a gradient, so a loss should see `clip=False`.
+        clip: limit the values to 0..1. Clipped values have no gradient and don't survive a round
+            trip, so use `clip=False` in a loss.
 
     Returns:
         rgb: (..., 3, H, W), float, in 0..1 if clipped.
@@ -174,8 +174,8 @@ def to_black_and_white(gray_or_rgb: Tensor, threshold: float | None = None) -> T
     Args:
         gray_or_rgb: (..., 1, H, W), gray, or (..., 3, H, W), sRGB, of which L*/100 is taken;
             uint8 in 0..255 or float in 0..1.
-        threshold: all above it becomes white; in 0..1. None takes Otsu's for each picture, which
-            best parts its values into two groups; where all are one value, 0.5.
+        threshold: all above it becomes white; in 0..1. None: Otsu's threshold, which best
+            separates a picture's values into two groups. It is 0.5 if all values are equal.
 
     Returns:
         bool, (..., 1, H, W); True is white.
@@ -200,11 +200,12 @@ def colorfulness(rgb: Tensor) -> Tensor:
 
     Reference: Hasler and Süsstrunk 2003, metric M(3).
     """
-    red, green, blue = (255 * to_unit(rgb)).flatten(2).unbind(dim=1)  # (B, H·W) each
-    opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, B, H·W)
+    _check(rgb, "rgb", BYTES_AND_FLOATS)
+    red, green, blue = (255 * to_unit(rgb)).flatten(-2).unbind(dim=-2)  # (..., H·W) each
+    opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, ..., H·W)
     # a loss needs finite gradients, and the square root at 0 (all gray) has none
-    spread = opponents.var(dim=2, correction=0).sum(dim=0).clamp(min=1e-12).sqrt()
-    offset = opponents.mean(dim=2).square().sum(dim=0).clamp(min=1e-12).sqrt()
+    spread = opponents.var(dim=-1, correction=0).sum(dim=0).clamp(min=1e-12).sqrt()
+    offset = opponents.mean(dim=-1).square().sum(dim=0).clamp(min=1e-12).sqrt()
     return spread + 0.3 * offset
 
 

@@ -27,9 +27,9 @@ from colorlib.hints import Hint, Hinted, hint_map, load_hinted
 from colorlib.metrics import Colorizer, at_work
 from colorlib.runs import atomic_write, choose_device, load_generator, read_card
 
-MULTIPLE = 32  # of which the network's height and width are multiples; every generator takes these
-LONGEST = 4  # longer side that the network sees, in model sizes; longer photos are shrunk further
-# L*/100 of the 256 grays: looking them up is four times as fast as converting
+MULTIPLE = 32  # the network's height and width are multiples of this; every generator takes these
+LONGEST = 4  # limit of the longer side that the network sees, as a multiple of the training size
+# L*/100 of the 256 grays: looking them up is faster than converting every pixel
 GRAY_LEVELS = gray_from_lightness(torch.arange(256).byte().expand(3, 1, 256)).flatten().numpy()
 NOTE = "The colors of this picture were invented by a neural network (colorlib) and may be wrong."
 
@@ -112,11 +112,17 @@ def save_photo(
     format: Literal["png", "jpeg"] = "png",
     note: str = NOTE,
 ) -> None:
-    """Save a photo with the metadata in its `info`, the sRGB profile, and a note."""
+    """Save a photo with the metadata in its `info`, the sRGB profile, and a note.
+
+    Raises:
+        PhotoError: the metadata doesn't fit into a JPEG.
+    """
     options = {name: photo.info[name] for name in ("exif", "dpi") if name in photo.info}
     if photo.mode == "RGB":
         options["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     if format == "jpeg":
+        if len(options.get("exif", b"")) > 65_533:  # bytes
+            raise PhotoError("its EXIF data doesn't fit into a JPEG: use the format PNG", str(path))
         options |= {"quality": 95, "subsampling": 0, "comment": note}
     else:
         # the default, 6, is slow; run lengths suit what remains after PNG's filters

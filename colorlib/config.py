@@ -58,20 +58,20 @@ class TrainConfig:
     """The GAN loss; none trains without a discriminator."""
     reconstruction: Literal["l1", "l2", "none"] = "l1"
     """The loss that compares each color with the photo's own."""
-    lambda_reconstruction: float = 60.0
+    lambda_reconstruction: NonNegativeFloat = 60.0
     """Weight of the reconstruction loss in the GAN stage."""
-    lambda_penalty: float = 10.0
+    lambda_penalty: NonNegativeFloat = 10.0
     """Weight of WGAN-GP's gradient penalty. The paper uses 10."""
 
     warm_up: Fraction = 0.72
     """Fraction of the budget in which G trains on the reconstruction loss alone."""
-    warm_up_learning_rate: float = 4e-3
+    warm_up_learning_rate: NonNegativeFloat = 4e-3
     """Learning rate of G in the warm-up."""
     d_head_start: Fraction = 0.25
     """Fraction of the warm-up, at its end, in which D already trains."""
-    learning_rate: float = 1e-3
+    learning_rate: NonNegativeFloat = 1e-3
     """Learning rate of G in the GAN stage."""
-    d_learning_rate: float = 2e-3
+    d_learning_rate: NonNegativeFloat = 2e-3
     """Learning rate of D."""
     learning_rate_decay: bool = True
     """Decay the learning rates to 0 in each stage."""
@@ -98,8 +98,8 @@ class TrainConfig:
     """Budget: batches."""
     seconds: PositiveFloat | None = None
     """Budget: training time. Such a run doesn't repeat exactly."""
-    stop_at_half: float = 0.0
-    """Stop after an epoch in which D's mean answers were all this close to 1/2. 0 means never."""
+    stop_at_half: NonNegativeFloat = 0.0
+    """Stop when D's mean answers to real and fake in an epoch are this close to 1/2. 0: never."""
 
     def __post_init__(self) -> None:
         budgets = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
@@ -113,6 +113,12 @@ class TrainConfig:
             raise ValueError(
                 "adversarial=wgan_gp needs discriminator=patch and discriminator_norm=none"
             )
+        smallest = 3 * 2**self.discriminator_layers
+        if self.adversarial != "none" and self.discriminator == "patch" and self.size < smallest:
+            raise ValueError(
+                f"discriminator_layers={self.discriminator_layers} needs a size of at least "
+                f"{smallest}, not {self.size}: use fewer layers or larger photos"
+            )
 
 
 def _explain(error: ValidationError) -> str:
@@ -120,7 +126,8 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     if not first["loc"]:
         return str(first["ctx"]["error"])  # from `__post_init__`
-    lines = [f"{each['loc'][0]} is {each['input']!r}: {each['msg']}" for each in error.errors()]
+    named = [(".".join(map(str, each["loc"])), each) for each in error.errors()]
+    lines = [f"{name} is {each['input']!r}: {each['msg']}" for name, each in named]
     return "; ".join(lines).replace("Input should", "it must")
 
 

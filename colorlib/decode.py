@@ -33,7 +33,8 @@ DEEP_GRAY_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
 MAX_MEGAPIXELS = 178  # Pillow's own limit
 MAX_TRAINING_MEGAPIXELS = 64  # eight photos are decoded at a time, at 4 bytes per pixel
-# converted at a time: no whole photo exists as floats, and their floats fit a CPU core's own cache
+# Pixels converted at a time. The whole photo never exists as floats, and a strip fits in a CPU
+# core's cache.
 STRIP_PIXELS = 2**16
 DARK_TOP = 4095  # 16-bit files that stay below this probably hold 12 bits or 8
 
@@ -110,12 +111,17 @@ def image_to_rgb(image: Image.Image) -> Image.Image:
     """Turn a PIL image of any mode into a new image as `read_photo` returns it.
 
     Raises:
-        PhotoError: the pixels mean nothing as a photo, such as floats outside 0..1.
+        PhotoError: the picture is damaged, or its pixels mean nothing as a photo, such as floats
+            outside 0..1.
     """
-    image.load()
-    copy = image.copy()
-    copy.format, copy.tag_v2 = image.format, getattr(image, "tag_v2", {})  # what values mean
-    return _to_rgb(copy)
+    try:
+        image.load()
+        copy = image.copy()
+        # `_to_8_bits` needs these to know which value is white
+        copy.format, copy.tag_v2 = image.format, getattr(image, "tag_v2", {})
+        return _to_rgb(copy)
+    except Exception as error:  # as in `read_photo`
+        raise PhotoError(explain(error)) from error
 
 
 def fit_photo(image: Image.Image, size: int, fit: str = "crop") -> Image.Image:

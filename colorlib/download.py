@@ -29,7 +29,7 @@ Three other ways:
   fetch the zip in a browser, elsewhere or later:  colorlib download duts --zip FILE
   give the address of a copy:                      colorlib download duts --url ADDRESS
   use other photos: colorlib download caltech101, or colorlib train --data FOLDER"""
-TIMEOUT = 30.0  # seconds without an answer after which a site counts as down
+TIMEOUT = 30.0  # seconds of silence after which we give up on a site
 
 
 class DownloadError(OSError):
@@ -127,13 +127,13 @@ def fetch(urls: Sequence[str], path: Path) -> None:
                         "it broke off, or sent something else: open the address in a browser"
                     )
             return
-        except (HTTPException, OSError) as error:
+        except (HTTPException, OSError, ValueError) as error:
             failures.append(f"{url} cannot be downloaded ({error})")
     raise DownloadError("\n".join([*failures, OTHER_WAYS]))
 
 
 def unpack(archive: BinaryIO, images: Path) -> None:
-    """Unpack one folder of a zip; the new folder appears only when it is complete.
+    """Unpack a zip and keep one of its folders, which appears only when it is complete.
 
     Raises:
         DownloadError: not a zip, damaged, or without that folder.
@@ -148,6 +148,6 @@ def unpack(archive: BinaryIO, images: Path) -> None:
             ) from error
         found = Path(temporary, images.parent.name, images.name)
         if not found.is_dir():
-            raise DownloadError(f"{archive.name} has no folder {images.name}: another zip?")
+            raise DownloadError(f"{archive.name} has no folder {images.name}: is it the right zip?")
         images.parent.mkdir(exist_ok=True)
         move(found, images)

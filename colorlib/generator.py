@@ -57,7 +57,7 @@ class UNet(nn.Module):
     def __init__(self, width: int = 64, depth: int = 4):
         super().__init__()
         self.config = {"width": width, "depth": depth}
-        self.multiple = 2**depth  # of which height and width must be multiples
+        self.multiple = 2**depth  # height and width must be multiples of this
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = DoubleConv(1, widths[0])
         self.down = nn.ModuleList(DoubleConv(above, below) for above, below in pairwise(widths))
@@ -108,7 +108,7 @@ class StridedUNet(nn.Module):
     def __init__(self, width: int = 32, depth: int = 4):
         super().__init__()
         self.config = {"width": width, "depth": depth}
-        self.multiple = 2**depth  # of which height and width must be multiples
+        self.multiple = 2**depth  # height and width must be multiples of this
         widths = [width // 2 * 2**level for level in range(depth + 1)]
         self.first = convolution(1, widths[0], stride=1)
         self.down = nn.ModuleList(
@@ -240,7 +240,7 @@ class PretrainedUNet(nn.Module):
             and enlarged: the eye sees no finer detail in it.
     """
 
-    multiple = 32  # of which height and width must be multiples
+    multiple = 32  # height and width must be multiples of this
 
     def __init__(self, widths: Sequence[int] = (128, 96, 64, 32)):
         super().__init__()

@@ -176,7 +176,8 @@ def spread_hints(
         ab: (B, 2, H, W).
     """
     is_hint = (hints[:, 2:] > 0).flatten(1).float()  # (B, H·W)
-    # as many pixels as the most hints of a picture; pictures with fewer get some that are not hints
+    # K is the largest number of hints in any picture; pictures with fewer are filled up with pixels
+    # that aren't hints
     chosen = is_hint.topk(int(is_hint.sum(dim=1).max()), dim=1)  # K pixels
 
     def at_hints(x: Tensor) -> Tensor:  # (B, C, H, W) to (B, C, K)

@@ -94,7 +94,6 @@ def committed(predicted: Tensor, labels: Tensor) -> float:
 
     Returns:
         The fraction of all balloon pixels in the batch, 0..1; NaN if there are none.
-
     """
     hits, pixels = _balloon_pixels(predicted, labels)
     return (hits.sum() / pixels.sum()).item()
@@ -179,7 +178,7 @@ def evaluate_photos(
         colorizer: a generator or a baseline; a network is left as it was.
         dataset: the photos. If it has `labels`, (N, H, W), they are rendered scenes.
         batch: photos at a time.
-        is_quick: measure only what costs little next to coloring the photos.
+        is_quick: skip the metrics that take longer than the coloring.
 
     Returns:
         psnr_ab, psnr_rgb, ssim, ciede2000, colorfulness and colorfulness_real; for scenes
@@ -306,7 +305,7 @@ def triptychs(
 
 def write_picture(path: Path | str, picture: Image.Image) -> None:
     """Write a picture as PNG, atomically."""
-    with atomic_write(path) as temporary:  # compressed by 6, the default, it takes twice as long
+    with atomic_write(path) as temporary:  # the default level, 6, takes twice as long
         picture.save(temporary, format="PNG", compress_level=3)
 
 

@@ -77,19 +77,8 @@ def from_first(value: Any) -> Any:
     return values[0]
 
 
-@contextmanager
-def first_goes_first() -> Iterator[None]:
-    """Let one process per machine run this block before its others, which find its files."""
-    is_leader = os.environ.get("LOCAL_RANK", "0") == "0"
-    if not is_leader:
-        mean_of_all(torch.zeros(1))  # waits for all leaders to reach their own call, below
-    yield
-    if is_leader:
-        mean_of_all(torch.zeros(1))
-
-
 def mean_of_all(values: Tensor) -> Tensor:
-    """Average numbers over all processes; every process must call it at the same point."""
+    """Average numbers over all processes, in place; all must call it at the same point."""
     if count() == 1:
         return values
     distributed.all_reduce(values)

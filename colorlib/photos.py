@@ -129,7 +129,7 @@ class DecodedPhotos(Dataset):
         return self.rgb[index]
 
     def pick(self, names: Sequence[str]) -> "DecodedPhotos":
-        """Take the photos of these names, in this order; neighbors are not copied."""
+        """Take the photos of these names, in this order; a block of neighbors isn't copied."""
         places = {name: place for place, name in enumerate(self.names)}
         rows = [places[name] for name in names]
         first = rows[0] if rows else 0
@@ -141,16 +141,16 @@ class DecodedPhotos(Dataset):
 class PhotoFolder(DecodedPhotos):
     """A folder of color photos, decoded on all cores.
 
-    Of DUTS as its authors pack it (folders `DUTS-TE`, `DUTS-TR` or both) the masks are ignored.
+    The masks of DUTS, as its authors pack it (folders `DUTS-TE`, `DUTS-TR` or both), are ignored.
     The photos are in the order of `split_by_photo` with seed 0, so that both parts of that split
-    are slices. Of photos that are equal pixel by pixel the first one stays.
+    are slices. Of identical photos, only the first is kept.
 
     Args:
         root: the folder; its subfolders are searched as well.
         size: side of the square photos, in pixels.
         fit: "crop" or "stretch", see `fit_photo`.
-        cache: a folder for decoded photos. There `WORTH_CACHING` photos or more are kept in a
-            memory-mapped file, one for each root, size and fit, until the files change.
+        cache: a folder for decoded photos. Sets of at least `WORTH_CACHING` photos are kept there
+            in a memory-mapped file, one for each root, size and fit, until the photos change.
 
     Raises:
         NotADirectoryError: there is no such folder.
@@ -177,7 +177,7 @@ class PhotoFolder(DecodedPhotos):
         else:
             place = f"{Path(root).absolute()} {size} {fit}"
             pixels, facts = decode_once(Path(cache), place, paths.values(), decode)
-        super().__init__(*_checked(root, size, pixels, facts, left_out), os.fspath(root))
+        super().__init__(*_checked(root, size, pixels, facts, left_out), os.path.normpath(root))
 
 
 def labeled_photos(dataset: Dataset, size: int, fit: str) -> DecodedPhotos:
@@ -249,15 +249,16 @@ def decode_in_memory(decode: Callable[[BinaryIO], dict]) -> tuple[memoryview, di
 def decode_once(
     cache: Path, place: str, photos: Iterable[Path], decode: Callable[[BinaryIO], dict]
 ) -> tuple[np.memmap | bytes, dict]:
-    """Decode into a file unless it is there; of several processes one does, the others wait.
+    """Decode into a cache file, unless it exists. If several processes ask, one does it.
 
-    There is one such file for each place. Its name also depends on the paths, sizes and times of
-    the photos; if these have changed, the old file is deleted.
+    There is one such file for each place. Its name also depends on the photos' paths, sizes, times
+    and permissions, and on the formats that can be read. If these change, the old file is deleted.
     """
     states = [(str(path.absolute()), path.stat()) for path in photos if path.exists()]
-    states = sorted((path, status.st_size, status.st_mtime_ns) for path, status in states)
+    states = sorted((path, s.st_size, s.st_mtime_ns, s.st_mode) for path, s in states)
     name = _hash(place)
-    content = cache / f"{name}_{_hash((PIL.__version__, states))}.bytes"
+    readable = sorted(Image.registered_extensions())  # more, once pillow-heif is installed
+    content = cache / f"{name}_{_hash((PIL.__version__, readable, states))}.bytes"
     record = content.with_suffix(".json")
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{name}.lock"):
@@ -291,7 +292,7 @@ def _checked(
 
 
 def find_photos(root: str | os.PathLike) -> tuple[list[Path], list[tuple[str, str]]]:
-    """List all files under a folder that may be photos by their name; of DUTS not the masks.
+    """List all files under a folder whose names say that they're photos, except DUTS's masks.
 
     Returns:
         (paths, left_out): the paths, sorted, and (name, reason) of all other files and of folders
@@ -350,8 +351,8 @@ def split_by_photo(
     """Divide photos into training and test, 5:1.
 
     Photos are ranked by the SHA-256 of seed and name. The same names and seed therefore give the
-    same split on every machine, in whatever order they come, and one photo more moves at most one
-    other.
+    same split on every machine, in whatever order they come. Adding a photo moves at most one
+    other photo to the other part.
 
     Args:
         names: at least 2, each once.

@@ -30,14 +30,15 @@ from colorlib.generator import GENERATORS
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = ("photos", "scenes")  # weights that come with colorlib
 BUDGETS = ("epochs", "steps", "seconds")
+EPOCHS = 10  # the budget if none is given
 CHECKPOINT = "checkpoint.pt"
 # What a run writes. Nothing else is ever deleted; config.json, which says that a folder belongs to
 # a run, is deleted last.
 TRIPTYCHS = ("triptychs/[0-9][0-9][0-9]*.png", "triptychs/sheet.png")
 MADE = (CHECKPOINT, "generator.safetensors", "best.safetensors", "metrics.json", "history.csv")
 MADE += ("validation.csv", "samples/epoch_*.png", *TRIPTYCHS, "config.json")
-# What a folder may already contain when a run starts: also the command line's lists of photos
-ALLOWED = {CHECKPOINT, "split.txt", "left_out.txt"}
+# Files allowed in the folder before a run starts. The command line writes its two lists first.
+ALLOWED = {"split.txt", "left_out.txt"}
 
 
 class RunError(RuntimeError):
@@ -45,9 +46,16 @@ class RunError(RuntimeError):
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
-    """Return the device with this name; by default a GPU (CUDA, Apple's mps, ...), else the CPU."""
-    own = torch.accelerator.current_accelerator(check_available=True)
-    return torch.device(name or own or "cpu")
+    """Return the device with this name; by default a GPU (CUDA, Apple's mps, ...), else the CPU.
+
+    Raises:
+        ValueError: this machine has no such device.
+    """
+    own = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        return torch.empty(0, device=name).device if name else own
+    except (RuntimeError, AssertionError) as error:  # the latter if torch has no CUDA at all
+        raise ValueError(f"there is no device {name} here: use {own.type} or cpu") from error
 
 
 @contextmanager
@@ -149,8 +157,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
             card = json.loads((file.metadata() or {}).get("card", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, {**card}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        message = f"cannot read weights from {path} ({error}); if it was cut off, copy it again"
-        raise RunError(message) from error
+        advice = f"give {' or '.join(SHIPPED)}, or a weight file that is complete"
+        raise RunError(f"cannot read weights from {path} ({error}): {advice}") from error
 
 
 def hold(folder: Path) -> AbstractContextManager[FileLock]:
@@ -169,14 +177,20 @@ def hold(folder: Path) -> AbstractContextManager[FileLock]:
         raise RunError(f"cannot write to {folder} ({error}): choose another folder") from error
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder with files that no run wrote, unless it also holds a run's config.json.
+def check_folder(folder: Path, config: dict, fresh: bool = False) -> None:
+    """Refuse a folder that a run with this configuration can't use; nothing in it is changed.
 
     Raises:
-        RunError: the folder is neither empty nor a run, or its config.json is not a run's.
+        RunError: the folder holds a run with another configuration, or files but no run.
     """
-    if (folder / "config.json").exists():
-        read_config(folder / "config.json")
+    path = folder / "config.json"
+    if path.exists():
+        differing = differences(read_config(path), json.loads(json.dumps(config)))
+        if differing and not fresh:
+            raise RunError(
+                f"{folder} holds a run of another configuration: {'; '.join(differing)}. "
+                "Choose another folder, or start over with --fresh (fresh=True)"
+            )
     elif folder.is_dir():
         names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         if others := names - ALLOWED:
@@ -194,32 +208,29 @@ class Run:
         config: the run's configuration as plain values. If the folder already has a run with the
             same configuration, or with a smaller budget, that run is continued.
         fresh: start over: delete the files of the run that is in the folder, and nothing else.
+        device: a torch.device, where the run trains; for the record.
 
     Raises:
         RunError: another process holds the folder, it has a run with another configuration or
             files that aren't a run's, or it can't be written to.
     """
 
-    def __init__(self, folder: str | Path, config: dict, fresh: bool = False):
+    def __init__(self, folder: str | Path, config: dict, fresh: bool = False, device=None):
         self.folder = Path(folder)
         self.config = json.loads(json.dumps(config))  # tuples become lists, as in the file
-        self.fresh = fresh
+        self.fresh, self.device = fresh, device
 
     def __enter__(self) -> "Run":
-        refuse_foreign(self.folder)
+        check_folder(self.folder, self.config, self.fresh)
         path = self.folder / "config.json"
-        is_old = path.exists() and not self.fresh
-        if is_old and (differing := differences(read_config(path), self.config)):
-            raise RunError(
-                f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. "
-                "Choose another folder, or start over with --fresh (fresh=True)"
-            )
         with hold(self.folder) as self.lock:
             if self.fresh and path.exists():
                 remove(self.folder, MADE)
             if not path.exists() or read_config(path) != self.config:  # new, or extended
-                write_json(path, {"config": self.config, "environment": environment()})
-            self.lock.acquire()  # once more: it outlasts this block, unless something failed in it
+                facts = environment(self.device)
+                write_json(path, {"config": self.config, "environment": facts})
+            # locked a second time, so that the lock outlives this block unless something failed
+            self.lock.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -253,7 +264,7 @@ class Run:
             ) from error
 
     def write_table(self, name: str, rows: list[dict]) -> None:
-        """Write rows to a CSV file; `read_history` reads them."""
+        """Write rows to a CSV file; what is None becomes an empty field."""
         text = io.StringIO()
         table = csv.DictWriter(text, dict.fromkeys(chain(*rows)), lineterminator="\n")
         table.writeheader()
@@ -283,23 +294,12 @@ def read_config(path: str | Path) -> dict:
         raise RunError(f"{path} is no config.json of a run: {error!r}") from error
 
 
-def read_history(path: str | Path) -> list[dict]:
-    """Read the rows of a history.csv or validation.csv; [] if there is none yet."""
-    if not Path(path).exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [{name: _parse(text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def _parse(text: str) -> float | int | str | None:
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text or None
-
-
 def differences(old: dict, new: dict) -> list[str]:
     """List how a configuration differs ("batch 4, now 8"); a larger budget makes no difference."""
+    old, new = (
+        config if any(map(config.get, BUDGETS)) else config | {"epochs": EPOCHS}
+        for config in (old, new)
+    )
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     if len(names) == 1 and names[0] in BUDGETS:
         before, after = old.get(names[0]), new.get(names[0])
@@ -308,15 +308,15 @@ def differences(old: dict, new: dict) -> list[str]:
     return [f"{name} {old.get(name)}, now {new.get(name)}" for name in names]
 
 
-def environment() -> dict[str, str | int]:
+def environment(device: torch.device | None = None) -> dict[str, str | int]:
     """What a result depends on besides its configuration: versions, device, processes, system."""
     packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
-    has_gpu = torch.cuda.is_available()
-    cpu = f"CPU, {torch.get_num_threads()} threads"
+    kind = (device or choose_device()).type
+    name = f"CPU, {torch.get_num_threads()} threads" if kind == "cpu" else kind
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
-        "device": torch.cuda.get_device_name() if has_gpu else cpu,
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else name,
         "processes": parallel.count(),
         "system": f"{platform.system()} {platform.machine()}",
     }

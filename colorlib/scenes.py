@@ -76,7 +76,7 @@ def render_scenes(count: int, size: int = 64, seed: int = 0) -> Scenes:
 
     Args:
         count: how many.
-        size: width and height in pixels, 32 to 256: of any size it is the same scene.
+        size: width and height in pixels, 32 to 256. The scene is the same at every size.
         seed: another seed, other scenes. Scene i depends on `seed` and i alone.
 
     Returns:
@@ -86,7 +86,9 @@ def render_scenes(count: int, size: int = 64, seed: int = 0) -> Scenes:
         ValueError: the size is out of range.
     """
     if not 32 <= size <= 256:
-        raise ValueError(f"scenes can be 32 to 256 pixels wide, not {size}; choose one of these")
+        raise ValueError(
+            f"scenes can be 32 to 256 pixels wide, not {size}: choose a smaller or larger size"
+        )
     rgb = torch.empty(count, 3, size, size, dtype=torch.uint8)
     labels = np.zeros((count, size, size), np.uint8)
     for start in range(0, count, 64):  # in batches, so that Lab in floats stays small
@@ -107,7 +109,7 @@ class SceneDataset(Dataset):
     Attributes:
         rgb: (N, 3, size, size) uint8.
         labels: (N, size, size) uint8, as in `Scenes`.
-        source: "scenes", under which `open_data` opens such data.
+        source: "scenes", the name that `open_data` takes for this data.
     """
 
     source = "scenes"  # recorded by a run that trains on them
@@ -228,7 +230,7 @@ class _Patch(NamedTuple):
         columns = slice(*self.x[0].searchsorted([x - left - edge, x + right + edge]))
         rows = slice(*self.y[:, 0].searchsorted([y - top - edge, y + bottom + edge]))
         lab, labels = self.lab[:, rows, columns], self.labels[rows, columns]
-        # float: a number of NumPy's own would make float64 of them, and of all that follows
+        # a Python float: a NumPy float64 would turn these arrays into float64
         x, y = self.x[:, columns] - float(x), self.y[rows] - float(y)
         return self._replace(lab=lab, labels=labels, x=x, y=y)
 

@@ -30,10 +30,9 @@ from colorlib import parallel
 from colorlib.batches import Batches
 from colorlib.config import TrainConfig
 from colorlib.metrics import evaluate, triptych_sheet, triptychs, write_picture
-from colorlib.runs import Run, RunError, choose_device, load_generator, save_generator
+from colorlib.runs import EPOCHS, Run, RunError, choose_device, load_generator, save_generator
 from colorlib.steps import Networks, train_step
 
-EPOCHS = 10  # the budget if none is given
 HISTORY, LOOKS = "history.csv", "validation.csv"
 BEST = "best.safetensors"
 FLUSH_EVERY = 50  # steps; reading the losses waits for the device
@@ -75,8 +74,9 @@ def train(
         dataset: items are uint8 rgb, (3, size, size).
         out: the run's folder; without one nothing is saved.
         generator: maps L (B, 1, H, W) to ab (B, 2, H, W); by default the one config names. To
-            fine-tune, set `config.init` or pass a loaded one, which config.json can't record: see
-            `Networks` for what is trained of it. To compile it, call `generator.compile()` first.
+            fine-tune, set `config.init`, or pass a loaded generator (config.json doesn't record
+            that); `Networks` says which parts are trained. To compile it, call
+            `generator.compile()` first.
         discriminator: maps (L, ab) to logits; by default the one config names.
         samples: uint8 rgb, (N, 3, size, size): photos that are colored at every save.
         validation: photos like the data set's that are not trained on. From time to time G is
@@ -100,20 +100,23 @@ def train(
     device = choose_device(device)
     if generator is None and config.init:
         generator = load_generator(config.init)
-    run_folder = Run(out, asdict(config), fresh) if out and parallel.is_first() else nullcontext()
+    has_folder = out and parallel.is_first()
+    folder = Run(out, asdict(config), fresh, device) if has_folder else nullcontext()
     gpus = [device] if device.type == "cuda" else []  # the caller's random numbers are restored
-    with run_folder as run, torch.random.fork_rng(gpus), held_interrupt() as interrupt:
+    with torch.random.fork_rng(gpus), held_interrupt() as interrupt:
         torch.manual_seed(config.seed)
         networks = Networks(config, generator, discriminator, device)
-        loop = Loop(networks, Batches(dataset, config, device), run, samples, validation)
-        loop.resume()
-        last_step = loop.step + stop_after if stop_after else None
-        with closing(loop.bar):
-            while not loop.is_done() and loop.step != last_step:
-                if parallel.from_first(interrupt.is_set()):
-                    break
-                loop.take_step()
-            loop.save()
+        batches = Batches(dataset, config, device)
+        with folder as run:  # only now, so that a refused call leaves no trace in it
+            loop = Loop(networks, batches, run, samples, validation)
+            loop.resume()
+            last_step = loop.step + stop_after if stop_after else None
+            with closing(loop.bar):
+                while not loop.is_done() and loop.step != last_step:
+                    if parallel.from_first(interrupt.is_set()):
+                        break
+                    loop.take_step()
+                loop.save()
         if interrupt.is_set() or not loop.is_done():
             raise KeyboardInterrupt(f"stopped at step {loop.step}; the same call continues")
     return Trained(networks.generator.eval(), networks.discriminator, loop.history)
@@ -133,8 +136,8 @@ class Loop:
         validation: likewise.
     """
 
-    # seconds: a save happens at the end of an epoch, but not this soon after the last one (or
-    # later still, if saving takes long); after the longer time it doesn't wait for that end
+    # Seconds between saves. A run saves at the end of an epoch, unless the last save was less than
+    # SAVE_AT_MOST ago (more if saving is slow). After SAVE_AT_LEAST it saves in mid-epoch.
     SAVE_AT_MOST = 5
     SAVE_AT_LEAST = 300
     TRAINED_PER_LOOK = 50  # photos trained on for each photo measured: a look costs 2% or less
@@ -236,7 +239,7 @@ class Loop:
             self.networks.decay_learning_rates((progress - start) / (end - start))
 
     def _count_seconds(self) -> None:
-        """Add the time since the clock was read or set last."""
+        """Count the time since the clock was last read or set."""
         now = time.monotonic()
         took = min(now - self.clock, 60.0)  # while a laptop sleeps, it doesn't train
         self.seconds, self.clock = parallel.from_first(self.seconds + took), now
@@ -314,7 +317,7 @@ class Loop:
             state = {name: getattr(self, name) for name in self.SAVED}
             self.run.save_checkpoint(state | {"networks": self.networks.state_dict()})
         self.saved_step, self.saved_at = self.step, self.seconds
-        self.clock = time.monotonic()  # and neither is a save
+        self.clock = time.monotonic()  # don't count the save as training time
         self.save_took = parallel.from_first(self.clock - began)
 
     def _write_files(self) -> None:

@@ -5,6 +5,7 @@ for it: a second thread reads what `colorlib.training.train` writes.
 """
 
 import contextvars
+import csv
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from colorlib.runs import read_config, read_history
+from colorlib.runs import read_config
 from lessonkit.figures import INK, LINE, PALE, encode, render, show
 from lessonkit.widgets import is_static
 
@@ -163,3 +164,18 @@ def draw_curve(axes: Axes, history: list[dict], column: str, label: str = "", **
         smooth = pd.Series(values).rolling(20, min_periods=1).mean()
         axes.plot(steps, smooth, label=label or column, **look)
     return bool(points)
+
+
+def read_history(path: str | Path) -> list[dict]:
+    """Read the rows of a history.csv or validation.csv; [] if there is none yet."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{name: _parse(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _parse(text: str) -> float | int | str | None:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text or None

@@ -22,11 +22,12 @@ from colorlib.metrics import (
     write_picture,
 )
 from colorlib.photos import open_data
-from colorlib.runs import load_generator, read_history, save_generator, write_json
+from colorlib.runs import load_generator, save_generator, write_json
 from colorlib.scenes import SceneDataset
 from colorlib.training import train
 from lessonkit.lesson_08 import brown
 from lessonkit.results import METRICS, draw_rows, recipes_table, where
+from lessonkit.watch import read_history
 from tools import ROOT, put_between
 
 LEAN = {

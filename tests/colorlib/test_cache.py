@@ -240,3 +240,17 @@ def test_a_run_from_the_cache_gives_the_same_weights(tmp_path, monkeypatch):
     weights = [Path(out, "generator.safetensors").read_bytes() for out in ("without", "first")]
     assert weights[0] == weights[1] == Path("second", "generator.safetensors").read_bytes()
     main(["evaluate", "second"])
+
+
+def test_photos_are_decoded_again_once_more_can_be_read(folder, tmp_path, decoded, monkeypatch):
+    cache = tmp_path / "cache"
+    PhotoFolder(folder, 16, cache=cache)
+    count = len(decoded)
+    PhotoFolder(folder, 16, cache=cache)
+    assert len(decoded) == count
+    monkeypatch.setattr(Image, "registered_extensions", lambda: {".heic": "HEIF"})
+    PhotoFolder(folder, 16, cache=cache)
+    assert len(decoded) == 2 * count
+    (folder / "0.png").chmod(0o600)
+    PhotoFolder(folder, 16, cache=cache)
+    assert len(decoded) == 3 * count

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import sys
 from contextlib import nullcontext
 from itertools import pairwise
@@ -32,17 +33,17 @@ from colorlib.cli import (
 from colorlib.coloring import NOTE
 from colorlib.config import TrainConfig
 from colorlib.generator import StridedUNet
-from colorlib.photos import PhotoFolder
+from colorlib.photos import PhotoFolder, read_split, write_split
 from colorlib.runs import (
     RunError,
     choose_device,
     read_config,
-    read_history,
     save_generator,
     write_text,
 )
 from colorlib.scenes import SceneDataset
 from colorlib.training import train
+from lessonkit.watch import read_history
 
 COMMANDS = ("train", "evaluate", "colorize", "show", "threshold", "download")
 TINY = "--size 32 --generator-width 8 --batch 4 --steps 3".split()
@@ -340,7 +341,7 @@ def test_a_run_of_unknown_data_asks_for_it(run, tmp_path, capsys):
         (["train", "warm", "--data", "no such folder"], "no folder of photos at no such folder"),
         (["evaluate", "no such run"], "is this the folder of a run"),
         (["colorize", "x.jpg", "--weights", "none.safetensors"], "cannot read weights from"),
-        (["colorize"], "no photos there"),
+        (["colorize"], "no photos found"),
     ],
 )
 def test_what_goes_wrong_is_one_readable_line(arguments, words, capsys, tmp_path, monkeypatch):
@@ -469,3 +470,107 @@ def test_a_warning_is_one_line_without_code(tmp_path, monkeypatch, capsys):
     Image.new("L", (64, 64), 5).save("dark.png")
     main(["colorize", "dark.png", "--hint", "10,10,#ffff00"])
     assert "note: the photo is too dark for #ffff00 at (10, 10); #" in capsys.readouterr().err
+
+
+# --- bugs that a close reading found ---
+
+
+@pytest.fixture
+def weights(tmp_path):
+    save_generator(tmp_path / "w.safetensors", StridedUNet(8))
+    return ["--weights", str(tmp_path / "w.safetensors")]
+
+
+def save_gray(*paths):
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (32, 32), 50).save(path)
+
+
+def test_with_dots_in_a_path_the_copies_still_go_to_out(tmp_path, monkeypatch, capsys, weights):
+    save_gray(tmp_path / "deep" / "a.png", tmp_path / "b.png")
+    monkeypatch.chdir(tmp_path / "deep")
+    main(["colorize", "a.png", "../b.png", *weights])
+    out = tmp_path / "deep" / "colored"
+    copies = {path for path in tmp_path.rglob("*_colored.png")}
+    assert copies == {out / "deep" / "a_colored.png", out / "b_colored.png"}
+    main(["colorize", "..", *weights])  # the folder of results is in it, and isn't colored
+    assert {path for path in tmp_path.rglob("*_colored.png")} == copies
+    assert "0 colored" in capsys.readouterr().out
+
+
+def test_three_names_that_would_collide_are_all_colored(tmp_path, capsys, weights):
+    save_gray(*(tmp_path / "in" / name for name in ("cat.bmp", "cat.png", "cat_png.png")))
+    order = ["colorize", str(tmp_path / "in"), "--out", str(tmp_path / "out"), *weights]
+    main(order)
+    assert "3 colored, 0 skipped" in capsys.readouterr().out
+    main(order)
+    assert "0 colored, 3 skipped" in capsys.readouterr().out
+
+
+def test_a_copy_that_cannot_be_written_does_not_stop_the_others(tmp_path, capsys, weights):
+    save_gray(tmp_path / "in" / f"{'a' * 244}.png", tmp_path / "in" / f"{'b' * 250}.png")
+    save_gray(tmp_path / "in" / "z.png")
+    exif = Image.Exif()
+    exif[0x010E] = "long" * 20_000
+    Image.new("L", (32, 32), 50).save(tmp_path / "in" / "m.png", exif=exif)
+    order = ["colorize", str(tmp_path / "in"), "--out", str(tmp_path / "out"), *weights]
+    with pytest.raises(SystemExit) as exit:
+        main([*order, "--format", "jpeg"])
+    said = capsys.readouterr()
+    assert exit.value.code == 1 and "1 colored, 0 skipped, 3 failed" in said.out
+    assert "EXIF data doesn't fit into a JPEG" in said.err
+
+
+@pytest.mark.parametrize(
+    "order, advice",
+    [
+        ("colorize gray.png --hint 1,2,red,blue", "a hint is x, y and a color"),
+        ("colorize gray.png --device gpu", "there is no device gpu here: use"),
+        ("threshold gray.png --out gray_bw.jpg", "a name that ends in .png"),
+        ("download caltech101 --part TR", "for DUTS only"),
+        ("train l1 --lambda-reconstruction -1", "greater than or equal to 0"),
+        ("train warm --size 32 --discriminator-layers 4", "needs a size of at least 48"),
+    ],
+)
+def test_what_was_once_accepted_or_a_traceback(order, advice, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_gray(tmp_path / "gray.png")
+    with pytest.raises(SystemExit):
+        main(order.split())
+    message = capsys.readouterr().err
+    assert advice in " ".join(message.split()) and "Traceback" not in message
+    assert [path.name for path in tmp_path.iterdir()] == ["gray.png"]
+
+
+def test_a_refused_training_leaves_another_run_as_it_is(run, photos, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    other = tmp_path / "other photos"
+    other.mkdir()
+    for number, path in enumerate(sorted(photos.iterdir())):
+        shutil.copy(path, other / f"{number}.png")
+    (other / "note.txt").write_text("not a photo")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit):
+        main(["train", "l1", "--data", str(other), "--out", str(folder), *TINY])
+    message = capsys.readouterr().err
+    assert "holds a run of another configuration: data" in message
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    # the same photos under another spelling are the same run
+    main(["train", "l1", "--data", f"{photos}/", "--out", str(folder), *TINY])
+
+
+def test_fresh_keeps_a_split_of_the_same_data(run, photos, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    names = sorted(path.name for path in photos.iterdir())
+    write_split(folder / "split.txt", names[:4], names[4:])
+    main(["train", "l1", "--data", str(photos), "--out", str(folder), "--fresh", *TINY])
+    assert [len(part) for part in read_split(folder / "split.txt")] == [4, 4]
+    other = tmp_path / "other photos"
+    other.mkdir()
+    for number, name in enumerate(names):
+        shutil.copy(photos / name, other / f"{number}.png")
+    main(["train", "l1", "--data", str(other), "--out", str(folder), "--fresh", *TINY])
+    assert [len(part) for part in read_split(folder / "split.txt")] == [7, 1]

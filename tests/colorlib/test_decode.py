@@ -154,6 +154,13 @@ def test_rotation_is_done_once_even_if_the_exif_cannot_be_written_again(monkeypa
     np.testing.assert_array_equal(np.asarray(twice), np.asarray(picture)[::-1, ::-1])
 
 
+def test_a_damaged_picture_is_refused_in_the_same_way_if_it_is_open_already():
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(file, "JPEG")
+    with Image.open(io.BytesIO(file.getvalue()[:-900])) as cut, pytest.raises(PhotoError):
+        decode.image_to_rgb(cut)
+
+
 def test_image_to_rgb_leaves_the_picture_as_it_is():
     exif = Image.Exif()
     exif[0x0112] = 6

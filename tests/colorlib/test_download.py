@@ -127,6 +127,7 @@ def test_a_zip_that_is_there_needs_no_site(site, tmp_path):
 def test_mirrors_are_tried_first_and_in_order(site, tmp_path):
     site.files["/copy.zip"] = site.files.pop("/DUTS-TE.zip")
     mirrors = [f"{site.address}/{name}.zip" for name in ("gone", "copy", "never")]
+    mirrors.insert(0, "example.com/no-scheme.zip")
     download_duts(tmp_path, urls=mirrors)
     assert len(site.asked) == 2
 
@@ -276,7 +277,7 @@ def test_a_link_in_a_zip_becomes_an_ordinary_file(tmp_path):
 
 def test_the_zip_of_another_part_is_told(tmp_path):
     (tmp_path / "mine.zip").write_bytes(make_duts_zip("TR"))
-    with pytest.raises(DownloadError, match="no folder DUTS-TE-Image: another zip"):
+    with pytest.raises(DownloadError, match="no folder DUTS-TE-Image: is it the right zip"):
         download_duts(tmp_path, "TE", archive=tmp_path / "mine.zip")
     with pytest.raises(FileNotFoundError):
         download_duts(tmp_path, "TE", archive=tmp_path / "none.zip")

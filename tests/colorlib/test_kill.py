@@ -18,8 +18,9 @@ from skimage import data
 from colorlib import cli
 from colorlib.cli import SPLIT, main
 from colorlib.photos import read_split
-from colorlib.runs import Run, load_generator, read_history
+from colorlib.runs import Run, load_generator
 from colorlib.training import Loop
+from lessonkit.watch import read_history
 
 IS_LONG = bool(os.environ.get("COLORLIB_TRUST"))
 KILLS = 50 if IS_LONG else 5

@@ -24,10 +24,11 @@ from colorlib.batches import Batches
 from colorlib.cli import main
 from colorlib.color import rgb_to_L_ab
 from colorlib.losses import bce_discriminator, bce_generator
-from colorlib.runs import Run, read_history
+from colorlib.runs import Run
 from colorlib.steps import Networks, make_discriminator, make_generator, train_step
 from colorlib.training import Loop, train
 from lessonkit.toy_gan import one_thread
+from lessonkit.watch import read_history
 
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 ROOT = Path(__file__).parents[2]
@@ -283,20 +284,9 @@ def read_config_processes(out: Path) -> int:
     return json.loads((out / "config.json").read_text("utf-8"))["environment"]["processes"]
 
 
-def test_each_machine_has_a_process_that_goes_first(monkeypatch):
-    """Of two machines with two processes each, the leaders run the block before the others."""
-    for local_rank, expected in ((0, ["block", "wait"]), (1, ["wait", "block"])):
-        order = []
-        monkeypatch.setenv("LOCAL_RANK", str(local_rank))
-        monkeypatch.setattr(parallel, "mean_of_all", lambda _, order=order: order.append("wait"))
-        with parallel.first_goes_first():
-            order.append("block")
-        assert order == expected
-
-
 def test_processes_with_other_photos_are_told(monkeypatch):
     monkeypatch.setattr(parallel, "from_first", lambda count: count + 1)
-    with pytest.raises(ValueError, match="this process has 8 photos"):
+    with pytest.raises(ValueError, match="this process found 8 photos"):
         Batches(Pictures(8), small("l1"), torch.device("cpu"))
 
 
@@ -304,18 +294,21 @@ def test_processes_with_other_photos_are_told(monkeypatch):
 
 
 def test_alone_nothing_changes():
-    with parallel.together(), parallel.first_goes_first():
+    with parallel.together():
         assert (parallel.count(), parallel.rank(), parallel.is_first()) == (1, 0, True)
         values = torch.arange(3.0)
         assert parallel.from_first(values) is values
         assert parallel.mean_of_all(values) is values
 
 
-@pytest.mark.parametrize("count, batch, pictures", [(3, 4, 10), (4, 4, 3)])
-def test_a_batch_that_cannot_be_shared(count, batch, pictures, monkeypatch):
+@pytest.mark.parametrize(
+    "count, batch, pictures, advice",
+    [(3, 4, 10, "make batch a multiple of 3"), (4, 4, 3, "4 processes, but only 3 photos")],
+)
+def test_a_batch_that_cannot_be_shared(count, batch, pictures, advice, monkeypatch):
     monkeypatch.setattr(parallel, "count", lambda: count)
     monkeypatch.setattr(parallel, "from_first", lambda value: value)
-    with pytest.raises(ValueError, match=f"make batch a multiple of {count}"):
+    with pytest.raises(ValueError, match=advice):
         Batches(Pictures(pictures), small("l1", batch=batch), torch.device("cpu"))
 
 

@@ -20,9 +20,9 @@ from colorlib.runs import (
     load_generator,
     read_card,
     read_config,
-    read_history,
     save_generator,
 )
+from lessonkit.watch import read_history
 
 
 class TestAtomicWrite:
@@ -77,7 +77,9 @@ class TestGeneratorFiles:
         path = tmp_path / "generator.safetensors"
         save_generator(path, StridedUNet(8))
         path.write_bytes(path.read_bytes()[:-1000])
-        with pytest.raises(RunError, match="cannot read weights from .*copy it again"):
+        with pytest.raises(
+            RunError, match="cannot read weights.*a weight file that is complete"
+        ):
             load_generator(path)
 
     def test_weights_of_another_program(self, tmp_path):
@@ -138,6 +140,29 @@ class TestRun:
             Run(tmp_path, config | {"batch": 8, "size": 32}).__enter__()
         with Run(tmp_path, config):  # the refusal did not keep the lock
             pass
+
+    def test_a_budget_that_was_not_given_is_ten_epochs(self, tmp_path):
+        none = {"batch": 4, "epochs": None, "steps": None, "seconds": None}
+        for config in (none, none | {"epochs": 10}, none, none | {"epochs": 20}):
+            with Run(tmp_path, config):
+                pass
+        for other in (none, none | {"steps": 20}):
+            with pytest.raises(RunError, match="another configuration: epochs 20, now"):
+                Run(tmp_path, other).__enter__()
+
+    def test_a_checkpoint_without_its_configuration_is_not_continued(self, tmp_path):
+        (tmp_path / "checkpoint.pt").touch()
+        with pytest.raises(RunError, match="contains other files .checkpoint.pt"):
+            Run(tmp_path, {"batch": 4}).__enter__()
+
+    def test_the_device_on_record_is_the_one_that_trains(self, tmp_path):
+        with Run(tmp_path / "a", {}, device=torch.device("cpu")):
+            pass
+        with Run(tmp_path / "b", {}, device=torch.device("mps")):
+            pass
+        told = [json.loads((tmp_path / name / "config.json").read_text()) for name in "ab"]
+        devices = [each["environment"]["device"] for each in told]
+        assert devices[0].startswith("CPU, ") and devices[1] == "mps"
 
     def test_fresh_removes_the_old_run_and_nothing_else(self, tmp_path):
         with Run(tmp_path, {"batch": 4}) as run:

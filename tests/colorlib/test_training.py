@@ -31,7 +31,6 @@ from colorlib.runs import (
     load_generator,
     read_card,
     read_config,
-    read_history,
     save_generator,
 )
 from colorlib.scenes import SceneDataset, render_scenes
@@ -43,6 +42,7 @@ from colorlib.steps import (
     train_step,
 )
 from colorlib.training import Loop, TrainingError, train
+from lessonkit.watch import read_history
 
 LOOKED_AT = ("delta_e", "colorfulness", "colorfulness_real")
 SMALL = {"generator": "StridedUNet", "generator_width": 8, "size": 32, "batch": 4}
@@ -1018,3 +1018,12 @@ class TestOnAGPU:
             losses.append(train_step(networks, L.to(device), ab.to(device), step=1))
         for name, exact in losses[0].items():
             assert losses[1][name].item() == pytest.approx(exact.item(), rel=0.02)
+
+
+def test_a_call_that_is_refused_does_not_claim_the_folder(tmp_path):
+    for refused in (small("l1", size=64), small("l1")):
+        with pytest.raises(ValueError, match="the config says|the data set is empty"):
+            train(refused, Pictures(10 if refused.size == 64 else 0, 32), tmp_path)
+        assert not list(tmp_path.iterdir())
+    train(small("l1", steps=1), Pictures(10, 32), tmp_path)
+    assert read_config(tmp_path / "config.json")["size"] == 32

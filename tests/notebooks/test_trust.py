@@ -364,7 +364,7 @@ def test_a_checkpoint_of_other_networks_is_refused_naming_what_differs(tmp_path)
     [
         ({"size": "large"}, "size is 'large': it must be a valid integer"),
         ({"seconds": "soon"}, "seconds is 'soon': it must be a valid number"),
-        ({"betas": [0.5]}, "betas is [0.5]: Field required"),
+        ({"betas": [0.5]}, "betas.1 is [0.5]: Field required"),
         ({"zoom": float("nan")}, "zoom is nan: it must be a finite number"),
         ({"generator": ["UNet"]}, "generator is ['UNet']: it must be 'UNet' or 'StridedUNet'"),
         ({"generatr": "UNet"}, "generatr is 'UNet': Unexpected keyword argument"),
