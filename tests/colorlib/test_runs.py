@@ -77,9 +77,7 @@ class TestGeneratorFiles:
         path = tmp_path / "generator.safetensors"
         save_generator(path, StridedUNet(8))
         path.write_bytes(path.read_bytes()[:-1000])
-        with pytest.raises(
-            RunError, match="cannot read weights.*a weight file that is complete"
-        ):
+        with pytest.raises(RunError, match="cannot read weights.*a weight file that is complete"):
             load_generator(path)
 
     def test_weights_of_another_program(self, tmp_path):
