@@ -110,7 +110,7 @@ def _check(dataset: Dataset, config: TrainConfig) -> None:
     if count == 0:
         raise ValueError("the data set is empty: there is nothing to learn from")
     if parallel.from_first(count) != count:
-        raise ValueError(f"this process found {count} photos, and the first one another number")
+        raise ValueError(f"this process found {count} photos, the first one a different number")
     wanted, got = (3, config.size, config.size), tuple(dataset[0].shape)
     if got != wanted:
         raise ValueError(f"the config says photos of {wanted}, the data set has {got}")
@@ -118,6 +118,5 @@ def _check(dataset: Dataset, config: TrainConfig) -> None:
         raise ValueError(f"there are {processes} processes, but only {count} photos: use fewer")
     if config.batch % processes:
         raise ValueError(
-            f"{processes} processes can't divide batches of {config.batch} evenly: make batch a "
-            f"multiple of {processes}"
+            f"make batch a multiple of {processes}, the number of processes, not {config.batch}"
         )

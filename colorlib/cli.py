@@ -27,8 +27,8 @@ from colorlib.hints import load_hinted
 from colorlib.metrics import evaluate_run, results_table
 from colorlib.photos import CACHE, count_reasons, find_photos, open_data, split_by_photo
 from colorlib.runs import (
+    Run,
     RunError,
-    check_folder,
     choose_device,
     hold,
     load_generator,
@@ -93,13 +93,11 @@ class Training:
 
     def open_data(self) -> tuple[Dataset, Dataset]:
         """Open the training and test data; print once which files are skipped."""
-        is_first, held, path = parallel.is_first(), nullcontext(), self.out / SPLIT
-        data = self.recipe.data or "scenes"
+        is_first, path = parallel.is_first(), self.out / SPLIT
+        data = os.path.normpath(self.recipe.data or "scenes")  # as it is recorded
         if is_first:
-            config = asdict(self.recipe) | {"data": os.path.normpath(data)}
-            check_folder(self.out, config, self.fresh)
-            held = hold(self.out)
-        with held, TemporaryDirectory() as temporary:
+            Run(self.out, asdict(self.recipe) | {"data": data}, self.fresh).check()
+        with hold(self.out) if is_first else nullcontext(), TemporaryDirectory() as temporary:
             if is_first and self.fresh and is_of_other_data(self.out, data):
                 path.unlink(missing_ok=True)
             split = parallel.from_first(path.read_bytes() if path.exists() else b"")
@@ -347,7 +345,7 @@ def open_run_data(
 def is_of_other_data(folder: Path, data: str) -> bool:
     """Whether the folder has a run on other data than these."""
     path = folder / "config.json"
-    return path.exists() and os.path.normpath(read_config(path)["data"]) != os.path.normpath(data)
+    return path.exists() and os.path.normpath(read_config(path)["data"]) != data
 
 
 def hold_back(photos: Dataset) -> tuple[Dataset, Dataset | None]:

@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 from pydantic.dataclasses import dataclass
 
+from colorlib.discriminator import smallest_picture
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -113,7 +115,7 @@ class TrainConfig:
             raise ValueError(
                 "adversarial=wgan_gp needs discriminator=patch and discriminator_norm=none"
             )
-        smallest = 3 * 2**self.discriminator_layers
+        smallest = smallest_picture(self.discriminator_layers)
         if self.adversarial != "none" and self.discriminator == "patch" and self.size < smallest:
             raise ValueError(
                 f"discriminator_layers={self.discriminator_layers} needs a size of at least "

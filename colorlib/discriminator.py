@@ -111,13 +111,18 @@ class PatchDiscriminator(nn.Module):
         Raises:
             ValueError: the pictures are too small for a single patch.
         """
-        smallest = 3 * 2 ** self.config["layers"]
+        smallest = smallest_picture(self.config["layers"])
         if min(L.shape[-2:]) < smallest:
             raise ValueError(
                 f"PatchDiscriminator(layers={self.config['layers']}) needs pictures of at least "
                 f"{smallest} pixels, got {L.shape[-2]}×{L.shape[-1]}; use fewer layers"
             )
         return self.layers(torch.cat([L, ab], dim=1))
+
+
+def smallest_picture(layers: int) -> int:
+    """The smallest height and width that a `PatchDiscriminator` with so many layers can judge."""
+    return 3 * 2**layers
 
 
 def strided_block(before: int, after: int, stride: int, norm: str) -> list[nn.Module]:

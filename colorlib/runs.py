@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
+from torch.types import Device  # a torch.device, its name, or None
 
 from colorlib import parallel
 from colorlib.generator import GENERATORS
@@ -45,7 +46,7 @@ class RunError(RuntimeError):
     """A run folder, checkpoint or weight file that can't be used; the message says what to do."""
 
 
-def choose_device(name: str | torch.device | None = None) -> torch.device:
+def choose_device(name: Device = None) -> torch.device:
     """Return the device with this name; by default a GPU (CUDA, Apple's mps, ...), else the CPU.
 
     Raises:
@@ -55,7 +56,7 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     try:
         return torch.empty(0, device=name).device if name else own
     except (RuntimeError, AssertionError) as error:  # the latter if torch has no CUDA at all
-        raise ValueError(f"there is no device {name} here: use {own.type} or cpu") from error
+        raise ValueError(f"this machine has no device {name}: use {own.type}") from error
 
 
 @contextmanager
@@ -177,29 +178,6 @@ def hold(folder: Path) -> AbstractContextManager[FileLock]:
         raise RunError(f"cannot write to {folder} ({error}): choose another folder") from error
 
 
-def check_folder(folder: Path, config: dict, fresh: bool = False) -> None:
-    """Refuse a folder that a run with this configuration can't use; nothing in it is changed.
-
-    Raises:
-        RunError: the folder holds a run with another configuration, or files but no run.
-    """
-    path = folder / "config.json"
-    if path.exists():
-        differing = differences(read_config(path), json.loads(json.dumps(config)))
-        if differing and not fresh:
-            raise RunError(
-                f"{folder} holds a run of another configuration: {'; '.join(differing)}. "
-                "Choose another folder, or start over with --fresh (fresh=True)"
-            )
-    elif folder.is_dir():
-        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if others := names - ALLOWED:
-            raise RunError(
-                f"{folder} already contains other files ({min(others)}, for example) and no run: "
-                "choose a new or empty folder"
-            )
-
-
 class Run:
     """The folder of one run, locked for writing while used as a context manager.
 
@@ -208,27 +186,48 @@ class Run:
         config: the run's configuration as plain values. If the folder already has a run with the
             same configuration, or with a smaller budget, that run is continued.
         fresh: start over: delete the files of the run that is in the folder, and nothing else.
-        device: a torch.device, where the run trains; for the record.
+        device: where the run trains, for the record.
 
     Raises:
         RunError: another process holds the folder, it has a run with another configuration or
             files that aren't a run's, or it can't be written to.
     """
 
-    def __init__(self, folder: str | Path, config: dict, fresh: bool = False, device=None):
+    def __init__(
+        self, folder: str | Path, config: dict, fresh: bool = False, device: Device = None
+    ):
         self.folder = Path(folder)
         self.config = json.loads(json.dumps(config))  # tuples become lists, as in the file
         self.fresh, self.device = fresh, device
 
+    def check(self) -> None:
+        """Refuse a folder that this run can't use; nothing in it is changed.
+
+        Raises:
+            RunError: the folder holds a run with another configuration, or files but no run.
+        """
+        if (path := self.folder / "config.json").exists():
+            if (differing := differences(read_config(path), self.config)) and not self.fresh:
+                raise RunError(
+                    f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. "
+                    "Choose another folder, or start over with --fresh (fresh=True)"
+                )
+        elif self.folder.is_dir():
+            names = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
+            if others := names - ALLOWED:
+                raise RunError(
+                    f"{self.folder} already contains other files ({min(others)}, for example) and "
+                    "no run: choose a new or empty folder"
+                )
+
     def __enter__(self) -> "Run":
-        check_folder(self.folder, self.config, self.fresh)
+        self.check()
         path = self.folder / "config.json"
         with hold(self.folder) as self.lock:
             if self.fresh and path.exists():
                 remove(self.folder, MADE)
             if not path.exists() or read_config(path) != self.config:  # new, or extended
-                facts = environment(self.device)
-                write_json(path, {"config": self.config, "environment": facts})
+                write_json(path, {"config": self.config, "environment": environment(self.device)})
             # locked a second time, so that the lock outlives this block unless something failed
             self.lock.acquire()
         return self
@@ -308,10 +307,10 @@ def differences(old: dict, new: dict) -> list[str]:
     return [f"{name} {old.get(name)}, now {new.get(name)}" for name in names]
 
 
-def environment(device: torch.device | None = None) -> dict[str, str | int]:
+def environment(device: Device = None) -> dict[str, str | int]:
     """What a result depends on besides its configuration: versions, device, processes, system."""
     packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
-    kind = (device or choose_device()).type
+    kind = torch.device(device or choose_device()).type
     name = f"CPU, {torch.get_num_threads()} threads" if kind == "cpu" else kind
     return {
         "python": platform.python_version(),

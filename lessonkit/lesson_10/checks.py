@@ -2,7 +2,7 @@
 
 import torch
 
-from colorlib.generator import PretrainedUNet
+from colorlib.generator import PretrainedUNet, count_parameters
 from lessonkit.checks import check, require, require_close
 from lessonkit.lesson_10 import photo_run
 
@@ -106,7 +106,7 @@ def freeze_encoder(answer):
     same = all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     require(same, "the weights have changed: freezing leaves them as they are")
     wanted = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in network.parameters())
+    total = count_parameters(network)
     require(count is not None, "return the number of weights that are still trained")
     require(count != total, "that counts all parameters; count those with requires_grad")
     require(
@@ -114,7 +114,7 @@ def freeze_encoder(answer):
         "that counts tensors; add up their numel()",
     )
     require(
-        count != sum(p.numel() for p in network.decoder.parameters()),
+        count != count_parameters(network.decoder),
         "that is the decoder alone; the last layer, `network.last`, is trained too",
     )
     require_close(count, wanted, f"{wanted:,} weights are still trained; you return {count}")

@@ -492,10 +492,10 @@ def test_with_dots_in_a_path_the_copies_still_go_to_out(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path / "deep")
     main(["colorize", "a.png", "../b.png", *weights])
     out = tmp_path / "deep" / "colored"
-    copies = {path for path in tmp_path.rglob("*_colored.png")}
+    copies = set(tmp_path.rglob("*_colored.png"))
     assert copies == {out / "deep" / "a_colored.png", out / "b_colored.png"}
     main(["colorize", "..", *weights])  # the folder of results is in it, and isn't colored
-    assert {path for path in tmp_path.rglob("*_colored.png")} == copies
+    assert set(tmp_path.rglob("*_colored.png")) == copies
     assert "0 colored" in capsys.readouterr().out
 
 
@@ -526,7 +526,7 @@ def test_a_copy_that_cannot_be_written_does_not_stop_the_others(tmp_path, capsys
     "order, advice",
     [
         ("colorize gray.png --hint 1,2,red,blue", "a hint is x, y and a color"),
-        ("colorize gray.png --device gpu", "there is no device gpu here: use"),
+        ("colorize gray.png --device gpu", "this machine has no device gpu: use"),
         ("threshold gray.png --out gray_bw.jpg", "a name that ends in .png"),
         ("download caltech101 --part TR", "for DUTS only"),
         ("train l1 --lambda-reconstruction -1", "greater than or equal to 0"),
@@ -543,13 +543,17 @@ def test_what_was_once_accepted_or_a_traceback(order, advice, tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["gray.png"]
 
 
+def copy_renamed(photos, folder):
+    folder.mkdir()
+    for number, path in enumerate(sorted(photos.iterdir())):
+        shutil.copy(path, folder / f"{number}.png")
+    return folder
+
+
 def test_a_refused_training_leaves_another_run_as_it_is(run, photos, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    other = tmp_path / "other photos"
-    other.mkdir()
-    for number, path in enumerate(sorted(photos.iterdir())):
-        shutil.copy(path, other / f"{number}.png")
+    other = copy_renamed(photos, tmp_path / "other photos")
     (other / "note.txt").write_text("not a photo")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(SystemExit):
@@ -568,9 +572,6 @@ def test_fresh_keeps_a_split_of_the_same_data(run, photos, tmp_path):
     write_split(folder / "split.txt", names[:4], names[4:])
     main(["train", "l1", "--data", str(photos), "--out", str(folder), "--fresh", *TINY])
     assert [len(part) for part in read_split(folder / "split.txt")] == [4, 4]
-    other = tmp_path / "other photos"
-    other.mkdir()
-    for number, name in enumerate(names):
-        shutil.copy(photos / name, other / f"{number}.png")
+    other = copy_renamed(photos, tmp_path / "other photos")
     main(["train", "l1", "--data", str(other), "--out", str(folder), "--fresh", *TINY])
     assert [len(part) for part in read_split(folder / "split.txt")] == [7, 1]
