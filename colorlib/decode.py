@@ -161,8 +161,10 @@ def explain(error: Exception) -> str:
     match error:
         case PhotoError():
             return error.reason
-        case Image.DecompressionBombError() | MemoryError():
+        case Image.DecompressionBombError():
             return f"more than {MAX_MEGAPIXELS} megapixels: make it smaller first"
+        case MemoryError():
+            return "needs more memory than is free: make it smaller, or close other programs"
         case UnidentifiedImageError():
             return f"not a picture that colorlib can read{NO_HEIF}: save it as JPEG or PNG"
         case OSError(errno=int()):

@@ -219,7 +219,7 @@ def decode_all(
         rgb = np.asarray(fit_photo(photo, size, fit)).transpose(2, 0, 1)
         return "gray: it would teach gray" if is_gray(rgb) else np.ascontiguousarray(rgb)
 
-    names, used, left_out, name_of = sorted(names, key=rank), [], [], {}
+    names, used, left_out, name_of = sorted(names, key=split_key), [], [], {}
     bar = tqdm(desc="decoding", total=len(names), leave=False, unit="photo", delay=2)
     # PIL frees the GIL; after Ctrl-C, leaving the pool waits only for photos already begun
     with bar, ThreadPool(min(threads, os.cpu_count() or 1)) as pool:
@@ -339,7 +339,7 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def rank(name: str, seed: int = 0) -> tuple[bytes, str]:
+def split_key(name: str, seed: int = 0) -> tuple[bytes, str]:
     """The sort key of a photo in the order that `split_by_photo` cuts in two."""
     key = nfc(f"{seed}:{name}").encode("utf-8", "surrogateescape")
     return hashlib.sha256(key).digest(), name
@@ -360,14 +360,14 @@ def split_by_photo(
         share: of test photos, between 0 and 1; each part gets at least one.
 
     Returns:
-        (train_names, test_names), each in the order of rank.
+        (train_names, test_names), each in that order.
     """
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated or len(names) < 2:
         cause = f"{repeated[0]!r} is repeated" if repeated else f"got {list(names)}"
         raise ValueError(f"a split needs at least 2 names, each once; {cause}")
     count = min(max(round(share * len(names)), 1), len(names) - 1)
-    ranked = sorted(names, key=lambda name: rank(name, seed))
+    ranked = sorted(names, key=lambda name: split_key(name, seed))
     return ranked[count:], ranked[:count]
 
 

@@ -116,9 +116,8 @@ class Networks:
         """Whether all weights and running statistics of both networks are finite."""
         networks = filter(None, (self.generator, self.discriminator))
         values = (v for network in networks for v in network.state_dict().values())
-        return bool(
-            torch.stack([v.isfinite().all() for v in values]).all()
-        )  # one wait for the device
+        # one wait for the device, not one per tensor
+        return bool(torch.stack([v.isfinite().all() for v in values]).all())
 
 
 def train_step(networks: Networks, L: Tensor, real_ab: Tensor, step: int) -> dict[str, Tensor]:

@@ -74,8 +74,12 @@ class Check:
             with _own_random_numbers():
                 return Verdict("right", self.examine(_guarded(filled(answer))))
         except (NotDone, NotImplementedError) as error:
+            if isinstance(error, NotImplementedError) and error.args:  # not the stub's, but torch's
+                return Verdict("wrong", _explain(name, error, self.examine))
             if error.args == (None,) and _is_written(answer):
-                place = f"a method of `{name}`" if inspect.isclass(answer) else f"`{name}`"
+                place = f"`{name}`"
+                if not inspect.isroutine(answer):  # a class, or a pair of functions
+                    place = f"a {'method' if inspect.isclass(answer) else 'function'} of {place}"
                 return Verdict("wrong", f"{place} returns None; did you forget `return`?")
             if callable(answer):
                 return Verdict(
@@ -118,10 +122,17 @@ def require_close(got: Any, wanted: Any, message: str, tolerance: float = 1e-4) 
         message: names the likeliest mistake.
         tolerance: largest difference allowed, both absolute and relative.
     """
+    shape, right = (tuple(torch.as_tensor(value).shape) for value in (got, wanted))
+    require(shape == right, f"the shape is {shape}; it should be {right}.")
+    require(alike(got, wanted, tolerance), message)
+
+
+def alike(got: Any, wanted: Any, tolerance: float = 1e-4) -> bool:
+    """Whether numbers or tensors of any types have one shape and nearly the same values."""
     got, wanted = (torch.as_tensor(value).detach().double().cpu() for value in (got, wanted))
-    shapes = f"the shape is {tuple(got.shape)}; it should be {tuple(wanted.shape)}."
-    require(got.shape == wanted.shape, shapes)
-    require(torch.allclose(got, wanted, rtol=tolerance, atol=tolerance), message)
+    if got.shape != wanted.shape:
+        return False
+    return torch.allclose(got, wanted, rtol=tolerance, atol=tolerance)
 
 
 def filled(value: Any) -> Any:
@@ -132,19 +143,21 @@ def filled(value: Any) -> Any:
 
 
 def _is_written(answer: Any) -> bool:
-    """Whether every `...` in a function, or in a class's methods, has been replaced."""
+    """Whether every `...` has been replaced in a function, a class's methods, or a tuple's."""
     parts = vars(answer).values() if inspect.isclass(answer) else [answer]
+    parts = answer if isinstance(answer, tuple | list) else parts
     functions = [part for part in parts if inspect.isfunction(part)]
     try:
-        sources = [textwrap.dedent(inspect.getsource(function)) for function in functions]
-        nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+        trees = [ast.parse(textwrap.dedent(inspect.getsource(function))) for function in functions]
     except (OSError, SyntaxError):  # no source, or a lambda in the middle of a line
         return False
-    is_definition = any(isinstance(node, ast.FunctionDef) for node in nodes)
+    parts = [list(ast.walk(tree)) for tree in trees]
+    is_definition = all(any(isinstance(node, ast.FunctionDef) for node in part) for part in parts)
+    nodes = [node for part in parts for node in part]
     dots = [node for node in nodes if isinstance(node, ast.Constant) and node.value is ...]
     indices = [node.slice for node in nodes if isinstance(node, ast.Subscript)]
     in_indices = [node for index in indices for node in ast.walk(index) if node in dots]
-    return is_definition and len(dots) == len(in_indices)  # x[..., 0] is no stub
+    return bool(nodes) and is_definition and len(dots) == len(in_indices)  # x[..., 0] is no stub
 
 
 def _guarded(answer: Any) -> Any:
@@ -164,8 +177,8 @@ def _own_random_numbers() -> Iterator[None]:
     """Use seed 0 in this block, then restore the notebook's random state."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with torch.random.fork_rng(devices=[]):  # checks compute on the CPU
+            torch.default_generator.manual_seed(0)
             np.random.seed(0)
             random.seed(0)
             yield

@@ -5,7 +5,7 @@ from torch.nn.functional import interpolate
 
 from colorlib.color import L_ab_to_rgb, gray_from_lightness, rgb_to_lab
 from colorlib.metrics import colorfulness
-from lessonkit.checks import NotDone, check, require, require_close
+from lessonkit.checks import NotDone, alike, check, require, require_close
 from lessonkit.yuv import gray_from_luma
 
 
@@ -59,7 +59,7 @@ def _name_the_gray(got, rgb):
         ),
     ]
     for wrong, message in mistakes:
-        require(got.shape != wrong.shape or not torch.allclose(got, wrong, atol=1e-4), message)
+        require(not alike(got, wrong), message)
 
 
 @check
@@ -89,7 +89,7 @@ def join(answer):
     for mode, message in modes.items():
         options = {"align_corners": True} if mode == "bilinear" else {}
         wrong = L_ab_to_rgb(L, interpolate(small_ab, (24, 40), mode=mode, **options))
-        require(got.shape != wrong.shape or not torch.allclose(got, wrong, atol=1e-3), message)
+        require(not alike(got, wrong, 1e-3), message)
     wanted = L_ab_to_rgb(L, interpolate(small_ab, (24, 40), mode="bilinear"))
     message = "only enlarge ab to L's height and width (mode='bilinear'); do not multiply ab"
     require_close(got, wanted, message, tolerance=1e-3)
@@ -122,7 +122,7 @@ def color_kept(answer):
         ),
     ]
     for wrong, message in mistakes:
-        require(got.shape != wrong.shape or not torch.allclose(got, wrong, rtol=1e-3), message)
+        require(not alike(got, wrong, 1e-3), message)
     require_close(got, share, "divide colorfulness(predicted) by colorfulness(real)", 1e-3)
     return "gray keeps 0 and the truth keeps 1. But the number doesn't know which colors they are."
 

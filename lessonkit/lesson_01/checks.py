@@ -10,12 +10,8 @@ from colorlib.color import (
     rgb_to_L_ab,
     rgb_to_lab,
 )
-from lessonkit.checks import NotDone, check, require, require_close
+from lessonkit.checks import NotDone, alike, check, require, require_close
 from lessonkit.yuv import rgb_to_yuv, yuv_to_rgb
-
-
-def _close(got, wanted):
-    return got.shape == wanted.shape and torch.allclose(got.float(), wanted.float(), atol=1e-4)
 
 
 def _require_tensor(got):
@@ -60,7 +56,7 @@ def to_batch(answer):
     require(got.max() > 0.05, "all numbers are close to 0: did you divide by 255 twice?")
     wanted = torch.tensor(photo).permute(2, 0, 1)[None] / 255
     require(
-        not _close(got.flatten(), torch.tensor(photo).flatten() / 255),
+        not alike(got.flatten(), torch.tensor(photo).flatten() / 255),
         "the shape is right, but reshape keeps the numbers in their old order, so the colors are "
         "shuffled; use permute",
     )
@@ -85,17 +81,17 @@ def to_yuv(answer):
     wanted = rgb_to_yuv(rgb)
     luma, u, v = wanted.unbind(1)
     require(
-        not _close(got[:, 0], rgb.mean(1)),
+        not alike(got[:, 0], rgb.mean(1)),
         "your Y is the plain mean of R, G and B; green counts more: 0.299, 0.587, 0.114",
     )
     require_close(got[:, 0], luma, "Y is not 0.299 R + 0.587 G + 0.114 B")
-    require(not _close(got[:, 1], v), "U and V are swapped: U is the blue one")
+    require(not alike(got[:, 1], v), "U and V are swapped: U is the blue one")
     require(
-        not (_close(got[:, 1], -u) or _close(got[:, 2], -v)),
+        not (alike(got[:, 1], -u) or alike(got[:, 2], -v)),
         "a sign is flipped: U is B - Y, not Y - B, and V is R - Y",
     )
     require(
-        not _close(got[:, 1], rgb[:, 2] - luma),
+        not alike(got[:, 1], rgb[:, 2] - luma),
         "U and V lack their scales: 0.492111 for U, 0.877283 for V",
     )
     require_close(got[:, 1], u, "U is not 0.492111 (B - Y)")
@@ -106,34 +102,36 @@ def to_yuv(answer):
 @check
 def undo_gamma(answer):
     """Exercise 3: the gamma step of RGB to Lab."""
-    stored = torch.tensor([0.0, 0.02, 0.04, 0.2, 0.5, 1.0])
+    stored = torch.tensor([0.0, 0.02, 0.04, 0.041, 0.2, 0.5, 1.0])
     given = stored.clone()
     got = answer(given)
     _require_tensor(got)
-    require(got.shape == stored.shape, f"six numbers become {tuple(got.shape)}; keep the shape")
+    require(got.shape == stored.shape, f"seven numbers become {tuple(got.shape)}; keep the shape")
     require(
-        not _close(got, stored),
+        not alike(got, stored),
         "0.5 comes back as 0.5, so nothing was bent; stored 0.5 is about a fifth of the light of 1",
     )
     require(
-        got[4] < 0.5,
-        f"0.5 comes back as {got[4]:.2f}, more than before: that turns light into stored numbers; "
+        got[5] < 0.5,
+        f"0.5 comes back as {got[5]:.2f}, more than before: that turns light into stored numbers; "
         "this step goes the other way",
     )
     require(
-        not _close(got, stored**2.2),
+        not alike(got, stored**2.2),
         "this is the plain power 2.2: nearly right, but wrong in the dark, where sRGB is straight",
     )
     power = ((stored + 0.055) / 1.055) ** 2.4
     require(
-        not _close(got, power),
+        not alike(got, power),
         "the curve is right; now the straight piece: up to 0.04045 it is stored / 12.92",
     )
     require(
-        not _close(got, stored / 12.92),
+        not alike(got, stored / 12.92),
         "you use the straight piece everywhere; it ends at 0.04045, where the power begins",
     )
-    require_close(got[3:], power[3:], "above 0.04045 it is ((stored + 0.055) / 1.055) ** 2.4")
+    beyond = "above 0.04045 it is ((stored + 0.055) / 1.055) ** 2.4"
+    require_close(got[4:], power[4:], beyond)
+    require_close(got[3], power[3], f"just {beyond}; where does yours begin?", 1e-7)
     require_close(got[:3], stored[:3] / 12.92, "up to 0.04045 it is stored / 12.92", 1e-6)
     _require_unchanged(given, stored, "right numbers, but your function changes its input")
     rgb = torch.rand(3, 500)
@@ -149,7 +147,7 @@ def undo_gamma(answer):
 def _lab_with(gamma, rgb):
     """Convert (3, N) to Lab with a learner's gamma step; the rest is CIE 15:2004."""
     matrix, white = torch.tensor(XYZ_FROM_RGB), torch.tensor(WHITE_XYZ)
-    xyz = matrix @ gamma(rgb) / white[:, None]
+    xyz = matrix @ gamma(rgb).to(matrix) / white[:, None]
     line = xyz / (3 * (6 / 29) ** 2) + 4 / 29
     x, y, z = torch.where(xyz > (6 / 29) ** 3, xyz ** (1 / 3), line)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
@@ -169,27 +167,27 @@ def swap_color(answer):
         tuple(got.shape) == (2, 3, 4, 5),
         f"the shape is {tuple(got.shape)}; return RGB, with the shape of the two inputs",
     )
-    require(not _close(got, first), "this is the unchanged first picture: take ab from the second")
-    require(not _close(got, second), "this is the unchanged second picture: take L from the first")
+    require(not alike(got, first), "this is the unchanged first picture: take ab from the second")
+    require(not alike(got, second), "this is the unchanged second picture: take L from the first")
     (L, own_ab), (other_L, ab) = rgb_to_L_ab(first), rgb_to_L_ab(second)
     require(
-        not _close(got, L_ab_to_rgb(other_L, own_ab)),
+        not alike(got, L_ab_to_rgb(other_L, own_ab)),
         "the other way around: take the lightness from the first and the color from the second",
     )
-    require(not _close(got, torch.cat([L, ab], 1)), "you return L and ab: go back with L_ab_to_rgb")
+    require(not alike(got, torch.cat([L, ab], 1)), "you return L and ab: go back with L_ab_to_rgb")
     red, others = first[:, :1], second[:, 1:]
     require(
-        not (_close(got, torch.cat([red, others], 1)) or _close(got, L_ab_to_rgb(red, others))),
+        not (alike(got, torch.cat([red, others], 1)) or alike(got, L_ab_to_rgb(red, others))),
         "slices of RGB are not L and ab: rgb_to_L_ab(rgb) gives the two",
     )
     scaled = L_ab_to_rgb(100 * L, ab), L_ab_to_rgb(L, 110 * ab), L_ab_to_rgb(100 * L, 110 * ab)
     require(
-        not any(_close(got, wrong) for wrong in scaled),
+        not any(alike(got, wrong) for wrong in scaled),
         "rgb_to_L_ab and L_ab_to_rgb agree on the scale: pass L and ab on unchanged",
     )
     luma, chroma = rgb_to_yuv(first)[:, :1], rgb_to_yuv(second)[:, 1:]
     require(
-        not _close(got, yuv_to_rgb(torch.cat([luma, chroma], 1))),
+        not alike(got, yuv_to_rgb(torch.cat([luma, chroma], 1))),
         "you swap in YUV, which works, but our networks keep L*; use rgb_to_L_ab",
     )
     require_close(got, L_ab_to_rgb(L, ab), "this is not L of the first with ab of the second")

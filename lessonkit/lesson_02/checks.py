@@ -5,7 +5,7 @@ import math
 import torch
 
 from colorlib.losses import bce_discriminator
-from lessonkit.checks import check, filled, require, require_close
+from lessonkit.checks import alike, check, filled, require, require_close
 from lessonkit.toy_gan import best_discriminator
 
 
@@ -21,9 +21,9 @@ def best_critic(answer):
     )
     require(got.shape == p.shape, f"one answer for each x, please; you return {tuple(got.shape)}.")
     brackets = "p/p + q is 1 + q: which brackets are missing?"
-    require(not torch.allclose(got, p / p + q, equal_nan=True), brackets)
+    require(not alike(got.nan_to_num(), (p / p + q).nan_to_num()), brackets)
     swapped = "you return the share of the fakes; which share is real?"
-    require(not torch.allclose(got, q / (p + q)), swapped)
+    require(not alike(got, q / (p + q)), swapped)
     require(
         got.max() <= 1,
         "answers above 1: you return how many times likelier “real” is, not a share.",
@@ -76,14 +76,14 @@ def critic_loss(answer):
     got, wanted = answer(real, fake), bce_discriminator(real, fake)
     require(isinstance(got, torch.Tensor), f"return a tensor; you return a {type(got).__name__}.")
     require(got.ndim == 0, f"return one number, the mean; you return {got.numel()}.")
-    require(not torch.isclose(got, 2 * wanted), "twice too much: halve the sum of the two means.")
+    require(not alike(got, 2 * wanted), "twice too much: halve the sum of the two means.")
     flipped = bce_discriminator(-real, -fake)
     signs = "here D pays for being right: use softplus(-logit) for real, softplus(+logit) for fake."
-    require(not torch.isclose(got, flipped), signs)
+    require(not alike(got, flipped), signs)
     label_0 = "fakes ask for label 0 here: softplus(+logit). Label 1 is what G asks for."
-    require(not torch.isclose(got, bce_discriminator(real, -fake)), label_0)
+    require(not alike(got, bce_discriminator(real, -fake)), label_0)
     label_1 = "real ones ask for label 1: softplus(-logit)."
-    require(not torch.isclose(got, bce_discriminator(-real, fake)), label_1)
+    require(not alike(got, bce_discriminator(-real, fake)), label_1)
     require(not got.isnan(), "these are logits, not probabilities: no log of them; use softplus.")
     require(
         torch.sign(got) == 1, "your loss is below 0: mind the minus, because -log D is positive."
@@ -91,6 +91,9 @@ def critic_loss(answer):
     sure = answer(torch.tensor([-200.0]), torch.tensor([200.0]))
     infinite = "infinite when D is sure and wrong: log(sigmoid(t)) breaks; use softplus."
     require(sure.isfinite(), infinite)
+    capped = f"a D that is sure and wrong, with logits of -200 and 200, pays {sure:.0f} instead of "
+    capped += "200: a sigmoid before the logarithm rounds. Use softplus."
+    require_close(sure, 200.0, capped)
     sums = "take the mean of the real and the mean of the fake, then the mean of both."
     require_close(got, wanted, sums)
     return "the same as colorlib.losses.bce_discriminator."

@@ -32,7 +32,7 @@ def to_tensor(answer):
 @check
 def photo_dataset(answer):
     """Exercise 2: `__getitem__` of a data set of photos."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows
         files = _write_photos(Path(folder))
         dataset = answer(files, SIZE)
         wide, tall, sideways, cutout = wanted = [fit_photo(read_photo(f), SIZE) for f in files]

@@ -1,7 +1,10 @@
 """Checks of lesson 04: a count, the block that goes up, a receptive field, a padding."""
 
+from numbers import Integral, Real
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from colorlib.generator import DoubleConv, Up
 from lessonkit.checks import Mistake, check, filled, require, require_close
@@ -11,7 +14,9 @@ from lessonkit.checks import Mistake, check, filled, require, require_close
 def convolution_parameters(answer):
     """Exercise 1: how many numbers a convolution learns."""
     got = answer(64, 128, 3)
-    require(isinstance(got, int), f"a count is a whole number; you return a {type(got).__name__}.")
+    require(
+        isinstance(got, Integral), f"a count is a whole number; you return a {type(got).__name__}."
+    )
     require(
         got != 3 * 3 * 64 * 128,
         "64 → 128 channels: you count only the windows; each output channel also has one bias.",
@@ -125,9 +130,7 @@ def _examine_layers(block):
 @check
 def bottom_sees(answer):
     """Exercise 3: the receptive field at the bottom of the U-Net."""
-    require(
-        isinstance(answer, int | float), f"write a number of pixels, not a {type(answer).__name__}."
-    )
+    require(isinstance(answer, Real), f"write a number of pixels, not a {type(answer).__name__}.")
     mistakes = {
         16: "16 is the spacing at the bottom: how far neighbors are apart, not how far one sees.",
         21: "you let every convolution add 2; after a pooling it adds 2 × the spacing.",
@@ -187,13 +190,15 @@ def pad_to_multiple(answer):
         torch.equal(got[:, :, :37, :50], L),
         "the old picture must be unchanged at the top left, so that a crop gets it back.",
     )
-    below = got[:, :, 37:, :50]
+    added = got[:, :, 37:, :50], got[:, :, :37, 50:]
     require(
-        below.any(),
-        'your new rows are black, which adds a false edge: mode="replicate" repeats the last row.',
+        all(part.any() for part in added),
+        "your new rows or columns are black, which adds a false edge: "
+        'mode="replicate" repeats the last ones.',
     )
     require(
-        torch.equal(below, L[:, :, -1:].expand_as(below)),
-        'each new row should repeat the last one: mode="replicate". Yours hold other values.',
+        torch.equal(got, functional.pad(L, (0, 14, 0, 11), mode="replicate")),
+        "each new row should repeat the last one, and so should each new column: "
+        'mode="replicate". Yours hold other values.',
     )
     return "now a photo of any size fits: pad, predict, crop."

@@ -66,7 +66,7 @@ def patch_head(answer):
         head(features),
         reference(features),
         "with colorlib's weights in your layers the scores differ from colorlib's: look again at "
-        "the activation",
+        "the activation and at the order of the layers",
     )
     _through(filled(answer(4)), 4)
     return "with colorlib's weights, your head gives colorlib's scores."

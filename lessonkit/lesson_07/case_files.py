@@ -153,6 +153,8 @@ def draw_rows(
     height = len(joined) // len(rows)
     size = (side * joined.shape[1] // height, side * len(rows))
     axes.imshow(Image.fromarray(joined).resize(size), interpolation=interpolation)
+    for x in range(side, size[0], side):  # else two scenes look like one wide one
+        axes.axvline(x - 0.5, color="white", linewidth=2)
     axes.set_yticks([(number + 0.5) * side for number in range(len(rows))], list(rows))
     axes.set_xticks([])
     axes.grid(visible=False)

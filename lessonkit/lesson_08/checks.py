@@ -3,7 +3,7 @@
 import torch
 
 from colorlib.losses import hinge_discriminator, negative_mean_generator
-from lessonkit.checks import check, filled, require, require_close
+from lessonkit.checks import alike, check, filled, require, require_close
 from lessonkit.lesson_08.brown import mean_rows, read_sweep
 
 ENOUGH = 0.3  # the share of balloon pixels that must be decidedly red or blue
@@ -71,14 +71,14 @@ def hinge(answer):
     require(isinstance(got, torch.Tensor), f"return a tensor; you return a {type(got).__name__}.")
     require(got.ndim == 0, f"return one number, the mean; you return {got.numel()}.")
     require(got.requires_grad, "D could not learn from it: use neither .item() nor .detach().")
-    require(not torch.isclose(got, 2 * wanted), "twice too much: each half has the weight ½.")
+    require(not alike(got, 2 * wanted), "twice too much: each half has the weight ½.")
     swapped = "real and fake are swapped: this D wants fakes above 1."
-    require(not torch.isclose(got, hinge_discriminator(-real, -fake)), swapped)
+    require(not alike(got, hinge_discriminator(-real, -fake)), swapped)
     open_end = ((1 - real).mean() + (1 + fake).mean()) / 2
     rewarded = "logits beyond ±1 are still rewarded; there the loss should be 0: max(0, ...)."
-    require(not torch.isclose(got, open_end), rewarded)
+    require(not alike(got, open_end), rewarded)
     late = (real.neg().clamp(min=0).mean() + fake.clamp(min=0).mean()) / 2
-    require(not torch.isclose(got, late), "the margin is missing: your loss stops at 0, not at ±1.")
+    require(not alike(got, late), "the margin is missing: your loss stops at 0, not at ±1.")
     require_close(got, wanted, "compare with max(0, 1 - D(x)) for real, max(0, 1 + D(G)) for fake.")
     _require_loss_of_g(of_g, fake)
     return "the same as colorlib's; fakes that D is sure of cost it nothing."
@@ -100,11 +100,11 @@ def _loss_of_d(of_d, real, fake):
 def _require_loss_of_g(of_g, fake):
     score, asked = filled(of_g(fake)), negative_mean_generator(fake)
     require(isinstance(score, torch.Tensor), "G's loss must be a tensor too.")
+    require(score.ndim == 0, f"G's loss is one number, the mean; you return {score.numel()}.")
     caught = "G's sign is wrong: it wants high logits, so its loss falls as they rise."
-    require(not torch.isclose(torch.as_tensor(score).mean(), -asked), caught)
+    require(not alike(score, -asked), caught)
     half = "G's loss has no ½, and it is a mean, not a sum."
-    factors = (torch.isclose(torch.as_tensor(score), factor * asked) for factor in (0.5, 1.0, 2.0))
-    require([bool(factor) for factor in factors] != [True, False, False], half)
+    require(not any(alike(score, factor * asked) for factor in (0.5, len(fake))), half)
     no_hinge = "G's loss has no hinge: it is -mean D(G), however high the logits are already."
     require_close(score, asked, no_hinge)
 

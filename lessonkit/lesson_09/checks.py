@@ -6,7 +6,7 @@ from torch.nn.functional import avg_pool2d
 from colorlib import metrics
 from colorlib.color import rgb_to_L_ab
 from colorlib.scenes import render_scenes
-from lessonkit.checks import check, filled, require, require_close
+from lessonkit.checks import alike, check, filled, require, require_close
 from lessonkit.lesson_09 import fooled
 
 
@@ -40,12 +40,12 @@ def mean_color(answer):
     got, wanted = ab[0, :, 0, 0], train_ab.mean(dim=(0, 2, 3))
     of_mean = rgb_to_L_ab(train.float().mean(dim=(0, 2, 3), keepdim=True) / 255)[1].flatten()
     require(
-        not torch.allclose(got, of_mean, atol=1e-3),
+        not alike(got, of_mean, 1e-3),
         "you take the mean of red, green and blue, and convert it; convert each pixel to ab first, "
         "then take the mean: the results differ, because the conversion isn't linear",
     )
     require(
-        not torch.allclose(got, 110 * wanted, atol=1e-2),
+        not alike(got, 110 * wanted, 1e-2),
         "your a and b are 110 times too large: a colorizer returns them scaled, like rgb_to_L_ab",
     )
     require_close(got, wanted, "one mean over all pixels of all training pictures: dim=(0, 2, 3)")
@@ -115,7 +115,7 @@ def colorfulness(answer):
     )
     wanted = metrics.colorfulness(pictures)
     for message, mistake in _mistaken(pictures):
-        require(not torch.allclose(got[1:], mistake[1:], rtol=1e-3), message)
+        require(not alike(got[1:], mistake[1:], 1e-3), message)
     require_close(
         got,
         wanted,
@@ -186,7 +186,7 @@ def luck(answer):
     for right, trials in ((7, 10), (0, 4), (15, 20), (60, 100)):
         wanted = fooled.luck(right, trials)
         require_close(
-            answer(right, trials),
+            float(answer(right, trials)),
             wanted,
             f"for {right} right out of {trials} it is {wanted:.3f}; you get "
             f"{float(answer(right, trials)):.3f}",

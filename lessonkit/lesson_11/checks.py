@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import l1_loss
 
-from lessonkit.checks import check, filled, require, require_close
+from lessonkit.checks import alike, check, filled, require, require_close
 from lessonkit.lesson_11.fast import averaged_gradient as wanted_gradient
 
 
@@ -153,8 +153,8 @@ def averaged_gradient(answer):
     network.zero_grad()
     got = [_in_parts(answer, network, L, real_ab, parts, whole) for parts in (4, 2)]
     piled = "4 parts are right, then 2 are not: clear the old gradients first, divide by `parts`."
-    first = all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got[0], whole, strict=True))
-    second = all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got[1], whole, strict=True))
+    first = all(alike(a, b, 1e-6) for a, b in zip(got[0], whole, strict=True))
+    second = all(alike(a, b, 1e-6) for a, b in zip(got[1], whole, strict=True))
     require(second or not first, piled)
     for mine, parts in zip(got, (4, 2), strict=True):
         ratio = (mine[0] / whole[0]).median().item()
@@ -208,4 +208,4 @@ def _refuse_one_part(mine, network, L, real_ab, parts):
         alone = wanted_gradient(network, *part, 1)[0]
         message = f"this is the gradient of the {name} part alone; all {parts} must count."
         for share in (1, 1 / parts):
-            require(not torch.allclose(mine[0], share * alone, atol=1e-7), message)
+            require(not alike(mine[0], share * alone, 1e-6), message)

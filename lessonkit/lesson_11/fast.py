@@ -26,6 +26,7 @@ from lessonkit.figures import FAKE, GENERATOR, INK, PALE, REAL
 from lessonkit.lesson_11.bench import Meter, Stage, spread
 
 READS = (torch.ops.aten._local_scalar_dense, torch.ops.aten.equal, torch.ops.aten.nonzero)
+READINGS = {"never": 0, "every 4 steps": 4, "every 2 steps": 2, "at every step": 1}
 RATES = {"loading": "loading", "step": "step", "end_to_end": "end to end"}  # as rows name them
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler writes notes into a cell
@@ -53,6 +54,11 @@ def forward_work(generator: nn.Module, size: int) -> tuple[float, float]:
         with of_d:
             ImageDiscriminator(size)(L, ab)
     return of_g.get_total_flops() / 2e9, of_d.get_total_flops() / 2e9  # a product and its sum: 2
+
+
+def work_of_a_step(g: float, d: float, is_shared: bool) -> float:
+    """Count the work of D's step and G's step, given that of a forward pass of each network."""
+    return 3 * g + 8 * d if is_shared else 4 * g + 9 * d
 
 
 class _Reads(TorchDispatchMode):
@@ -121,17 +127,32 @@ def table(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["photos per second", *RATES.values(), "share"])
 
 
-def gains(before: dict, after: dict) -> str:
+def gains(before: dict, after: dict, error: Sequence[dict] = ()) -> str:
     """Compare a stage with the one before it: the median ratio of the rounds, and the extremes.
 
-    Both must have been measured in the same rounds.
+    Args:
+        before: a row of `race`.
+        after: another one, measured in the same rounds.
+        error: two rows of the same stage. If they are given, each ratio gets a verdict: it isn't
+            error if it is outside the range of theirs, and its own range doesn't include 1.
     """
-    said = []
+    lines = [f"{after['name']}:"]
     for key, name in RATES.items():
-        pairs = zip(before["rounds"][key], after["rounds"][key], strict=True)
-        ratios = [new / old for old, new in pairs]
-        said.append(f"{name} ×{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    return f"{after['name']}:\n    {', '.join(said)}"
+        ratios = ratios_of(before, after, key)
+        middle, low, high = median(ratios), min(ratios), max(ratios)
+        line = f"    {name:10} ×{middle:.2f} ({low:.2f} to {high:.2f})"
+        if error:
+            noise = ratios_of(*error, key)
+            is_error = min(noise) <= middle <= max(noise) or low <= 1 <= high
+            line += "  may be error" if is_error else "  gain" if middle > 1 else "  loss"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def ratios_of(before: dict, after: dict, key: str) -> list[float]:
+    """Divide a rate of one stage by that of another, round by round."""
+    pairs = zip(before["rounds"][key], after["rounds"][key], strict=True)
+    return [new / old for old, new in pairs]
 
 
 # --- recorded ---

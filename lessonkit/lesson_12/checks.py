@@ -9,7 +9,7 @@ from colorlib.color import L_ab_to_rgb, rgb_to_L_ab
 from colorlib.hints import Hinted, hint_map, load_hinted
 from colorlib.photos import TEST_SCENES_SEED
 from colorlib.scenes import LABELS, render_scenes
-from lessonkit.checks import check, filled, require, require_close
+from lessonkit.checks import alike, check, filled, require, require_close
 from lessonkit.lesson_09.fooled import difference_map
 
 SCENE = 5  # number of the test scene of exercise 4
@@ -47,11 +47,11 @@ def mark(answer):
     )
     require(got[0, 2].sum() < 90, "the mask is 1 everywhere: put 1 only where there is a hint")
     require(
-        not torch.allclose(got[0, :2, 2, 5], torch.tensor([0.4, 0.2])),
+        not alike(got[0, :2, 2, 5], [0.4, 0.2]),
         "two hints at one pixel were added up: the later one should replace the earlier one",
     )
     require(
-        not torch.allclose(got[0, :2, 2, 5], torch.tensor([0.3, -0.2])),
+        not alike(got[0, :2, 2, 5], [0.3, -0.2]),
         "two hints are at one pixel, and you keep the earlier one: the later one should replace it",
     )
     require(
@@ -71,7 +71,7 @@ def shares(answer):
     score = strength - apart
     full = torch.cat([torch.zeros(4, 1), score], dim=1).softmax(dim=1)
     require(
-        got.shape != full.shape or not torch.allclose(got, full, atol=1e-4),
+        not alike(got, full),
         "the first column is the share of no change; return only those of the hints",
     )
     require(
@@ -103,7 +103,7 @@ def shares(answer):
         ),
     ]
     for wrong, message in mistakes:
-        require(not torch.allclose(got, wrong, atol=1e-4), message)
+        require(not alike(got, wrong), message)
     require_close(
         got,
         full[:, 1:],
@@ -116,7 +116,7 @@ def shares(answer):
 def random_hint(answer):
     """Exercise 3: one random hint with its true color."""
     ab = torch.rand(2, 6, 9) - 0.5
-    seen, corners = set(), set()
+    boxes = []
     for _ in range(400):
         got = answer(ab.clone())
         require(isinstance(got, torch.Tensor), f"return a tensor, not a {type(got).__name__}")
@@ -126,19 +126,34 @@ def random_hint(answer):
         )
         _examine_hint(got.float(), ab)
         rows, columns = (got[2] > 0).nonzero().unbind(dim=1)
-        seen.add(int(rows.max() - rows.min()) + 1)
-        corners |= {("top", int(rows.min())), ("left", int(columns.min()))}
-        corners |= {("bottom", int(rows.max())), ("right", int(columns.max()))}
-    require(len(seen) > 1, f"all squares have side {min(seen)}: draw the side at random as well")
-    message = f"your sides are {sorted(seen)}; randint excludes its upper end"
-    require(seen == {1, 2, 3}, f"the side should be 1, 2 or 3 pixels: {message}")
-    edges = {("top", 0), ("left", 0), ("bottom", 5), ("right", 8)}
-    for side, _ in sorted(edges - corners):
-        require(
-            False,
-            f"no square ever touches the {side} edge: use n - side + 1 places",
-        )
+        boxes.append([rows.min(), columns.min(), rows.max(), columns.max()])
+    _examine_boxes(torch.tensor(boxes), height=6, width=9)
     return "many such hints are training data that nobody had to click."
+
+
+def _examine_boxes(boxes, height, width):
+    """Require all sides and all places; boxes: (400, 4), the first and last row and column."""
+    top, left, bottom, right = boxes.unbind(dim=1)
+    sides = bottom - top + 1
+    seen, counts = sides.unique(return_counts=True)
+    require(len(seen) > 1, f"all squares have side {seen[0]}: draw the side at random as well")
+    message = f"your sides are {seen.tolist()}; randint excludes its upper end"
+    require(seen.tolist() == [1, 2, 3], f"the side should be 1, 2 or 3 pixels: {message}")
+    often = f"of 400 squares, {counts.tolist()} had the sides 1, 2 and 3: draw all equally often"
+    require(counts.min() > 80, often)
+    edges = (top == 0, "top"), (left == 0, "left")
+    edges += (bottom == height - 1, "bottom"), (right == width - 1, "right")
+    for touches, edge in edges:
+        require(touches.any(), f"no square ever touches the {edge} edge: use n - side + 1 places")
+        small, large = touches[sides == 1].float().mean(), touches[sides == 3].float().mean()
+        for side, share in ((1, small), (3, large)):
+            never = f"no square of side {side} ever touches the {edge} edge"
+            require(share > 0, f"{never}: use n - side + 1 places")
+        crowded = (
+            f"squares touch the {edge} edge too often. If a square doesn't fit, don't move or "
+        )
+        crowded += "cut it: draw its corner from the n - side + 1 places where it fits"
+        require(max(small, large) < 0.4, crowded)
 
 
 def _examine_hint(got, ab):
@@ -162,7 +177,7 @@ def _examine_hint(got, ab):
     mean = square.mean(dim=(1, 2), keepdim=True)
     overall = square.mean()
     require(
-        height == 1 or not torch.allclose(marked, overall.expand_as(marked), atol=1e-5),
+        height == 1 or not alike(marked, overall.expand_as(marked), 1e-5),
         "a* and b* are equal: take the mean over rows and columns, dim=(1, 2), not over channels",
     )
     require_close(marked, mean.expand_as(marked), "take the mean of ab inside the square")

@@ -7,6 +7,7 @@ import runpy
 import struct
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import icc
 import numpy as np
@@ -461,6 +462,12 @@ def test_bad_files_are_refused_by_name_with_what_to_do(kind, tmp_path):
 def test_a_bomb_is_refused_in_the_same_words_where_warnings_are_errors():
     with pytest.raises(PhotoError, match="178 megapixels"):
         read_photo(io.BytesIO(huge_png(20_000)))
+
+
+def test_too_little_memory_is_not_blamed_on_the_file(monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", Mock(side_effect=MemoryError))
+    with pytest.raises(PhotoError, match="more memory than is free: make it smaller"):
+        image_to_rgb(Image.new("RGB", (40, 40)))
 
 
 def test_what_is_no_file_is_refused(tmp_path):

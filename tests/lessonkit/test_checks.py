@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from check_cases import judge
 
 from lessonkit import checks
 from lessonkit.checks import CHECKS, Check, Mistake, filled, require_close
@@ -54,6 +55,51 @@ def test_a_stub_is_not_done(answer, capsys, monkeypatch):
     monkeypatch.setenv("COLORLIB_STRICT", "1")
     double(answer)
     assert capsys.readouterr().out.startswith("not done yet: ")
+
+
+def in_float64(answer):
+    """The same answer, with numbers as NumPy would make them."""
+    if isinstance(answer, tuple):
+        return tuple(map(in_float64, answer))
+
+    def call(*arguments, **options):
+        got = answer(*arguments, **options)
+        return in_float64(got) if callable(got) else got.double()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "00.gray_of",
+        "00.join",
+        "00.color_kept",
+        "01.to_yuv",
+        "01.undo_gamma",
+        "01.swap_color",
+        "02.best_critic",
+        "02.critic_loss",
+        "08.hinge",
+        "09.mean_color",
+        "09.colorfulness",
+        "12.mark",
+        "12.shares",
+        "12.random_hint",
+    ],
+)
+def test_a_right_answer_is_also_right_in_float64(name):
+    lesson, check = name.split(".")
+    answer = importlib.import_module(f"test_checks_{lesson}").RIGHT[check]
+    judge(all_checks()[f"lesson_{name}"], in_float64(answer), None)
+
+
+def test_torch_may_say_that_something_is_not_implemented():
+    def answer(x):
+        return torch.nn.functional.interpolate(x[None, None], 4, mode="bilinear")
+
+    verdict = double.judge(answer)
+    assert verdict.kind == "wrong" and "NotImplementedError" in verdict.message
 
 
 def test_right(capsys):

@@ -31,6 +31,11 @@ def swap_color(light_from, color_from):
 
 SPACES = {"leaves": "HSV", "television": "YUV", "screen": "RGB", "judge": "Lab"}
 
+
+def bends_too_late(stored):
+    return torch.where(stored > 0.05, ((stored + 0.055) / 1.055) ** 2.4, stored / 12.92)
+
+
 RIGHT = {
     "to_batch": to_batch,
     "to_yuv": to_yuv,
@@ -124,6 +129,7 @@ WRONG = {
         (lambda stored: ((stored + 0.055) / 1.055) ** 2.4, "straight piece"),
         (lambda stored: stored / 12.92, "everywhere"),
         (lambda stored: stored**2.4, "0.055"),
+        (bends_too_late, "where does"),
         (if_on_a_tensor, "ambiguous"),
         (gamma_in_place, "right numbers, but your function changes its input"),
     ],

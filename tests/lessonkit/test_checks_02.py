@@ -25,6 +25,13 @@ def by_sigmoid(logits_real, logits_fake):
     return -(torch.log(real).mean() + torch.log(1 - fake).mean()) / 2
 
 
+def capped(logits_real, logits_fake):
+    """PyTorch's BCE on probabilities stops at 100."""
+    real, fake = torch.sigmoid(logits_real), torch.sigmoid(logits_fake)
+    bce = functional.binary_cross_entropy
+    return (bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))) / 2
+
+
 def of_all(logits_real, logits_fake):
     return torch.cat([functional.softplus(-logits_real), functional.softplus(logits_fake)]).mean()
 
@@ -72,6 +79,7 @@ WRONG = {
         (lambda real, fake: -(real.log().mean() + fake.log().mean()) / 2, "not probabilities"),
         (lambda real, fake: -critic_loss(real, fake), "mind the minus"),
         (lambda real, fake: functional.softplus(-real), "one number"),
+        (capped, "instead of 200"),
         (by_sigmoid, "use softplus"),
         (of_all, "the mean of both"),
         (lambda real, fake: 0.7, "return a tensor"),

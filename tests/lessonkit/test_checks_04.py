@@ -116,6 +116,12 @@ def sixteen(L, multiple):
     return pad_to_multiple(L, 16)
 
 
+def black_columns(L, multiple):
+    padded = pad_to_multiple(L, multiple)
+    padded[..., L.shape[-1] :] = 0
+    return padded
+
+
 def always_more(L, multiple):
     height, width = L.shape[-2:]
     below, right = multiple - height % multiple, multiple - width % multiple
@@ -183,6 +189,7 @@ WRONG = {
     ],
     "pad_to_multiple": [
         (with_black, "black"),
+        (black_columns, "columns are black"),
         (reflected, "repeat the last one"),
         (sixteen, "not 16"),
         (always_more, "a whole multiple more"),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from check_cases import cases, judge
+from torch.nn import functional
 from torch.nn.functional import l1_loss, softplus
 
 from lessonkit.lesson_06 import checks
@@ -252,6 +253,26 @@ WRONG = {
         ({"weights of G", ...}, "replace the dots"),
     ],
 }
+
+
+def by_bce(logits, label):
+    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
+def by_formula(logits, label):
+    return torch.log1p(torch.exp(-logits if label == 1 else logits)).mean()
+
+
+def by_logsigmoid(logits, label):
+    return -functional.logsigmoid(logits if label == 1 else -logits).mean()
+
+
+@pytest.mark.parametrize("cost", [by_bce, by_formula, by_logsigmoid])
+def test_other_right_ways_to_write_the_losses(cost):
+    of_d = d_turn(lambda real, fake: (cost(real, 1) + cost(fake, 0)) / 2)
+    judge(checks.discriminator_turn, of_d, None)
+    of_g = g_turn(lambda logits, distance, weight: cost(logits, 1) + weight * distance)
+    judge(checks.generator_turn, of_g, None)
 
 
 @pytest.mark.parametrize("turn", [with_frozen_d(generator_turn), clears_afterwards])

@@ -342,6 +342,7 @@ WRONG = {
         (checkpoint_without("discriminator"), "discriminator is not saved"),
         (checkpoint_without("optimizer_g", "optimizer_d"), "Adam would lose"),
         (checkpoint_without("step"), "the step is not saved"),
+        (lambda *a, step: fixed_checkpoint(*a, step) | {"step": step + 1}, "step 7 is saved as 8"),
         (
             lambda generator, *parts, step: (
                 fixed_checkpoint(generator, *parts, step) | {"generator": generator}

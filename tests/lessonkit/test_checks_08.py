@@ -41,6 +41,11 @@ price = max(psnr for psnr, _ in means.values()) - means[weight][0]
 hesitant = min(means, key=lambda weight: means[weight][1])
 costly = min(decided, key=lambda weight: means[weight][0])
 
+
+def forgets_to_return(real, fake):
+    hinge_d(real, fake)
+
+
 RIGHT = {
     "best_constant": best_constant,
     "gray_from_vivid": [(60, 0), (0, 60), (-40, -40)],
@@ -87,6 +92,9 @@ WRONG = {
         ((hinge_d, lambda f: (1 - f).clamp(min=0).mean()), "no hinge"),
         ((hinge_d, lambda f: -f.mean() / 2), "no ½"),
         ((hinge_d, lambda f: 0.7), "a tensor too"),
+        ((hinge_d, lambda f: -f.sum()), "a mean, not a sum"),
+        ((hinge_d, lambda f: -f), "one number, the mean"),
+        ((forgets_to_return, hinge_g), "did you forget `return`"),
     ],
     "taste": [
         ((7, price), "was not recorded"),

@@ -98,6 +98,8 @@ WRONG = {
     "training_hours": [
         (lambda *a: 3600 * training_hours(*a), "seconds"),
         (lambda *a: 60 * training_hours(*a), "minutes"),
+        (lambda *a: round(training_hours(*a)), "not the hours"),
+        (lambda *a: math.ceil(training_hours(*a)), "not the hours"),
         (lambda photos, epochs, batch, s: photos / batch * s / 3600, "one epoch"),
         (lambda photos, epochs, batch, s: epochs * photos * s / 3600, "a step for each photo"),
         (lambda photos, epochs, batch, s: epochs * photos / batch * s / 3600, "Round up"),

@@ -64,6 +64,36 @@ def never_at_the_edge(ab):
     return made
 
 
+def clipped(ab):
+    """A square that would leave the picture is moved back into it."""
+    side = int(torch.randint(1, 4, ()))
+    top, left = (min(int(torch.randint(n, ())), n - side) for n in ab.shape[1:])
+    return square_at(ab, side, top, left)
+
+
+def same_places_for_all_sides(ab):
+    side = int(torch.randint(1, 4, ()))
+    return square_at(ab, side, *(int(torch.randint(n - 2, ())) for n in ab.shape[1:]))
+
+
+def mostly_small(ab):
+    side = (1, 1, 1, 1, 1, 1, 2, 3)[torch.randint(8, ())]
+    return square_at(ab, side, *(int(torch.randint(n - side + 1, ())) for n in ab.shape[1:]))
+
+
+def in_a_corner(ab):
+    side = int(torch.randint(1, 4, ()))
+    return square_at(ab, side, *(int(torch.randint(2, ())) * (n - side) for n in ab.shape[1:]))
+
+
+def square_at(ab, side, top, left):
+    made = torch.zeros(3, *ab.shape[1:])
+    there = (slice(None), slice(top, top + side), slice(left, left + side))
+    made[:2][there] = ab[there].mean((1, 2), keepdim=True)
+    made[2:][there] = 1
+    return made
+
+
 def leaves_color_outside(ab):
     made = random_hint(ab)
     made[:2] = torch.where(made[2] > 0, made[:2], ab)
@@ -110,6 +140,10 @@ WRONG = {
         (lambda ab: random_hint(ab, color=lambda square: square), "its own color"),
         (lambda ab: random_hint(ab, color=lambda square: square.mean()), "are equal"),
         (lambda ab: random_hint(ab, color=lambda square: square[:, :1, :1]), "take the mean"),
+        (clipped, "too often"),
+        (in_a_corner, "too often"),
+        (same_places_for_all_sides, "no square of side 1 ever touches"),
+        (mostly_small, "draw all equally often"),
         (never_at_the_edge, "touches the bottom edge"),
         (leaves_color_outside, "outside the square"),
         (lambda ab: torch.zeros(3, 6, 9), "no hint was marked"),

@@ -137,8 +137,26 @@ def test_stages_take_turns_so_that_drift_cancels():
     assert sorted(meter.closed) == [2, 5]
     assert rows[1]["rounds"]["step"] == [5, 15]
     said = fast.gains(*rows)
-    assert said.startswith("stage 5:\n    loading ×2.50 (2.50 to 2.50), step ×2.50")
+    assert said.startswith("stage 5:\n    loading    ×2.50 (2.50 to 2.50)\n    step       ×2.50")
     assert list(fast.table(rows)["end to end"]) == ["4.00", "10.00"]
+
+
+@pytest.mark.parametrize(
+    "rates, verdict",
+    [
+        ((20, 22, 24), "gain"),
+        ((5, 6, 5), "loss"),
+        ((11, 11, 12), "may be error"),  # the same program twice differs by as much
+        ((9, 15, 15), "may be error"),  # once it was slower
+    ],
+)
+def test_a_change_is_believed_only_outside_the_error_of_the_stopwatch(rates, verdict):
+    first, again, changed = (
+        {"name": "it", "rounds": dict.fromkeys(fast.RATES, list(rounds))}
+        for rounds in ((10, 10, 10), (9, 10, 12), rates)
+    )
+    said = fast.gains(first, changed, error=(first, again))
+    assert [line.endswith(f")  {verdict}") for line in said.splitlines()[1:]] == [True] * 3
 
 
 def test_a_real_meter_measures_in_turns(tmp_path):
