@@ -25,8 +25,8 @@ help: ## Say what there is
 
 # The stamp is written last: an install that was cut off begins again from nothing.
 .venv/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
-	  echo "colorlib needs Python 3.11 or later, and \"$(PYTHON)\" is older or not there."; \
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))" 2>/dev/null || { \
+	  echo "The course needs Python 3.11 to 3.14, and \"$(PYTHON)\" is another one or not there."; \
 	  echo "Install one from python.org, or name one you have: make $(MAKECMDGOALS) PYTHON=python3.12"; \
 	  exit 1; } >&2
 	@echo "==> Making the environment in .venv: once, some minutes; up to 6 GB where torch brings CUDA"

@@ -5,8 +5,10 @@ figures      one style for all figures, pictures side by side, alternative text
 diagrams     drawings of the U-Net, the two players and the training procedure
 widgets      controls that redraw a figure, and still pictures where nothing can move
 checks       the machinery of the instant checks
+frames       the frames that the website's sliders show
 results      recorded results of long runs as tables
-color_views  figures about color (lessons 00 and 01)
+lpips        LPIPS, from torchmetrics
+yuv          YUV as television has it (lessons 00 and 01)
 toy_gan      a GAN of single numbers (lessons 02 and 07)
 watch        samples and curves of a run (lessons 06 and 10)
 lesson_NN    what only lesson NN imports; `checks` examines the answers to its exercises

@@ -19,8 +19,6 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
-from colorlib.scenes import LABELS
-
 # Distinguishable with color blindness (the tests simulate it), contrast 3:1 on white.
 REAL = "#004182"
 FAKE = "#F65A26"
@@ -208,15 +206,3 @@ def to_picture(picture: Any) -> np.ndarray:
         span = f"{array.min():.3g}..{array.max():.3g}"
         raise ValueError(f"float pictures run 0..1, this one {span}: scale or clip it first")
     return array.clip(0, 1)
-
-
-def label_map(labels: torch.Tensor) -> torch.Tensor:
-    """Color the label maps of scenes, one color per thing, for `show_pictures`.
-
-    Args:
-        labels: ids of `colorlib.scenes.LABELS`, (*, H, W), uint8.
-    Returns:
-        float rgb, (*, 3, H, W), 0..1.
-    """
-    colors = [*plt.get_cmap("tab20").colors, *plt.get_cmap("Dark2").colors][: len(LABELS)]
-    return torch.tensor(colors, dtype=torch.float32)[labels.long()].movedim(-1, -3)

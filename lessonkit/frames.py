@@ -30,7 +30,6 @@ SECONDS = "seconds.txt"  # how long drawing took; for those who time the noteboo
 LEAST = 3  # places of a slider
 WIDEST = 800  # pixels
 COLORS_OF_A_DRAWING = 64
-COLORS = ("#ff0000", "#ff8000", "#ffff00", "#00a000", "#00ffff", "#0000ff", "#ff00ff", "#808080")
 
 
 def frames_folder() -> Path | None:
@@ -134,10 +133,6 @@ def values_of(control: Any, count: int, needed: Sequence[Any]) -> dict[str, Any]
     if control.kind == "Dropdown":
         options = control.options["options"]
         return dict(o if isinstance(o, tuple) else (str(o), o) for o in options)
-    if control.kind == "Checkbox":
-        return {"no": False, "yes": True}
-    if control.kind == "ColorPicker":
-        return {color: color for color in dict.fromkeys([control.value, *needed, *COLORS])}
     number = float if control.kind == "FloatSlider" else int
     low, high, step = (control.options[key] for key in ("min", "max", "step"))
     last = int((high - low) / step + 1e-9)

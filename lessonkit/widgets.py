@@ -20,7 +20,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from IPython import get_ipython
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -54,16 +54,6 @@ def choice(options: Sequence[Any] | dict, value: Any = None, label: str = "") ->
     values = list(options.values() if isinstance(options, dict) else options)
     shown = list(options.items()) if isinstance(options, dict) else values
     return Control("Dropdown", values[0] if value is None else value, label, {"options": shown})
-
-
-def toggle(value: bool = False, label: str = "") -> Control:
-    """Make a box to tick."""
-    return Control("Checkbox", value, label, {"indent": False})
-
-
-def color(value: str = "#ff0000", label: str = "") -> Control:
-    """Make a color picker; its value is a string such as "#ff0000"."""
-    return Control("ColorPicker", value, label, {"concise": False})
 
 
 def is_static() -> bool:
@@ -124,6 +114,8 @@ def show_still(
         display(Markdown(emphasized), metadata={"frames": number} if number else None)
     if isinstance(drawn, Figure | Image.Image):
         show(drawn, f"{alt} ({caption})" if caption else alt)
+    elif isinstance(drawn, str):  # what `attempt` has to say
+        display(HTML(as_html(drawn)))
     else:
         display(drawn)
 
@@ -168,7 +160,7 @@ def make(control: Control, name: str) -> Any:
     import ipywidgets
 
     wide = {"description_width": "initial"}
-    layout = ipywidgets.Layout(width="auto" if control.kind == "Checkbox" else "480px")
+    layout = ipywidgets.Layout(width="480px")
     return getattr(ipywidgets, control.kind)(
         value=control.value,
         description=control.label or name,

@@ -72,6 +72,7 @@ export function spreadHints(painted, cells, described, { strength, tolerance }) 
  * Colors that the network finds likely at a place, likeliest first: [{ab, share}].
  *
  * Each is a peak among the bins, with the share of the bins around it, as `Board.likely` finds it.
+ * A bin around several peaks is divided equally between them.
  *
  * @param seen {logits, height, width, scale} of one photo.
  * @param rules {bin, bins}: the side and the middles of the bins, in CIE units.
@@ -82,14 +83,17 @@ export function likelyColors({ logits, height, width, scale }, x, y, { bin, bins
   const cell = Math.floor(y * rows) * columns + Math.floor(x * columns);
   const powers = bins.map((_, i) => Math.exp(logits[i * size + cell]));
   const sum = powers.reduce((total, power) => total + power, 0);
-  const peaks = bins.flatMap(([a, b], i) => {
-    const near = bins.flatMap(([c, d], j) =>
-      Math.abs(a - c) <= bin && Math.abs(b - d) <= bin ? [j] : [],
+  const all = [...bins.keys()];
+  const isNear = (i, j) => [0, 1].every((c) => Math.abs(bins[i][c] - bins[j][c]) <= bin);
+  const tops = all.filter((i) => all.every((j) => powers[j] <= powers[i] || !isNear(i, j)));
+  const claims = all.map((j) => tops.filter((i) => isNear(i, j)).length); // tops that share a bin
+  const peaks = tops.map((i) => {
+    const near = all.filter((j) => isNear(i, j));
+    const total = near.reduce((part, j) => part + powers[j] / claims[j], 0);
+    const mean = [0, 1].map(
+      (c) => near.reduce((part, j) => part + (powers[j] / claims[j]) * bins[j][c], 0) / total,
     );
-    if (near.some((j) => powers[j] > powers[i])) return [];
-    const total = near.reduce((all, j) => all + powers[j], 0);
-    const mean = [0, 1].map((c) => near.reduce((all, j) => all + powers[j] * bins[j][c], 0) / total);
-    return [{ ab: mean.map((value) => value / AB_SCALE), share: total / sum }];
+    return { ab: mean.map((value) => value / AB_SCALE), share: total / sum };
   });
   peaks.sort((one, other) => other.share - one.share);
   return peaks.slice(0, MOST_CHOICES).filter(({ share }) => share >= LEAST_SHARE);

@@ -7,7 +7,7 @@ import { makeBoard } from "./color-board.js";
 import { addNote } from "./color-files.js";
 import { AB_SCALE, paintColors, toLuminance } from "./color-math.js";
 
-const MOST_MEGAPIXELS = 24;
+const MOST_MEGAPIXELS = 25; // a phone's 24-megapixel photo has 24.5
 const NOTE = "The colors of this picture are invented: a neural network (colorlib) guessed them.";
 const NOTE_ON_HINTS = " A person picked some of them.";
 const FILES = ["network.gz", "ort-wasm-simd-threaded.wasm.gz"];
@@ -25,6 +25,7 @@ let seen; // what the network made of the photo
 let unfinished = ""; // the photo that is being opened or colored
 let wanted; // a photo to color once everything is loaded
 let isLoaded = false;
+let broken = ""; // why the page can't work
 let taken = 0; // photos so far
 let flowing = 0; // the job whose colors flow in
 
@@ -93,6 +94,7 @@ function interleave(halves) {
 
 /** Say why the page can't work, instead of showing that it loads. */
 function stop(reason) {
+  broken = reason;
   find("loading").hidden = true;
   say("");
   complain(reason);
@@ -102,6 +104,7 @@ function stop(reason) {
 
 /** Color a file or an image of the page. A newer one replaces one that isn't done. */
 async function take(source, name) {
+  if (broken) return complain(broken);
   const number = ++taken;
   const replaced = unfinished && ` in place of ${unfinished}`;
   unfinished = name;
@@ -109,6 +112,7 @@ async function take(source, name) {
   try {
     const bitmap = await decode(source, name);
     if (number !== taken) return bitmap.close();
+    wanted?.bitmap.close();
     wanted = { name, replaced, bitmap };
     if (isLoaded) begin();
   } catch (error) {
@@ -117,9 +121,10 @@ async function take(source, name) {
 }
 
 function giveUp(reason) {
-  unfinished = "";
+  const isBusy = picture.classList.contains("busy"); // with the photo before this one
+  unfinished = isBusy ? shown.name : "";
   complain(reason);
-  if (isLoaded) say("The page is ready");
+  if (isLoaded && !isBusy) say("The page is ready");
 }
 
 async function decode(source, name) {
@@ -150,6 +155,7 @@ function begin() {
   wanted = undefined;
   Object.assign(shown, { name, replaced, job, hints: 0 });
   board.close();
+  allowSaving(false); // what is shown is still the last photo
   say(`Coloring ${name}${replaced} …`);
   worker.postMessage({ type: "color", job, bitmap }, [bitmap]);
 }
@@ -173,7 +179,15 @@ const answers = {
   },
   gray({ width, height, preview }) {
     resize(find("gray"), preview.width, preview.height).putImageData(preview, 0, 0);
-    resize(find("result"), width, height);
+    const context = resize(find("result"), width, height);
+    if (!canDraw(context)) {
+      shown.job++; // ignore the rest of this job
+      picture.classList.remove("busy");
+      return giveUp(
+        `This browser can’t show ${width} × ${height} pixels. Make the photo smaller, or color ` +
+          "it with the command colorlib colorize.",
+      );
+    }
     picture.style.setProperty("--ratio", width / height);
     picture.style.setProperty("--done", "0%");
     picture.classList.add("busy");
@@ -241,6 +255,16 @@ function resize(canvas, width, height) {
   return canvas.getContext("2d");
 }
 
+/** Whether a canvas holds what is drawn: one that is too large for the browser stays empty. */
+function canDraw(context) {
+  try {
+    context.fillRect(0, 0, 1, 1);
+    return context.getImageData(0, 0, 1, 1).data[3] === 255;
+  } catch {
+    return false;
+  }
+}
+
 /** Draw a picture of the network's size: L* / 100 and its scaled ab. */
 function drawSmall(canvas, width, height, L, ab) {
   const pixels = new ImageData(width, height);
@@ -286,13 +310,14 @@ function letColorFlow() {
 
 async function save(type, ending) {
   const canvas = find("result");
+  const name = shown.name.replace(/\.\w+$/, ""); // another photo may be chosen meanwhile
+  const note = NOTE + (shown.hints ? NOTE_ON_HINTS : "");
   const file = await new Promise((resolve) => canvas.toBlob(resolve, type, 0.93));
   if (!file) return complain("This browser can’t save a picture of this size. Try a smaller photo.");
-  const note = NOTE + (shown.hints ? NOTE_ON_HINTS : "");
   const noted = addNote(new Uint8Array(await file.arrayBuffer()), note);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([noted], { type }));
-  link.download = `${shown.name.replace(/\.\w+$/, "")}_colored.${ending}`;
+  link.download = `${name}_colored.${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
@@ -312,15 +337,18 @@ const samples = [...document.querySelectorAll("#samples button")];
 /** Color a sample from the picture on its button, which needs no connection. */
 async function takeSample(button) {
   const image = button.querySelector("img");
-  await image.decode();
+  try {
+    await image.decode();
+  } catch {
+    return giveUp("This sample can’t be loaded. Choose another one, or a photo of your own.");
+  }
   take(image, `${button.dataset.name}.jpg`);
 }
 
 /** Show the first sample while the network loads; the style makes it gray. */
 async function showSample() {
   const image = samples[0].querySelector("img");
-  await image.decode();
-  if (shown.job) return;
+  if (!(await image.decode().then(() => true, () => false)) || shown.job) return;
   const { naturalWidth: width, naturalHeight: height } = image;
   picture.style.setProperty("--ratio", width / height);
   resize(find("gray"), width, height).drawImage(image, 0, 0);

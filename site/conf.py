@@ -3,9 +3,10 @@
 import re
 
 from docutils.nodes import SkipNode, document, image, math, math_block
-from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
+
+from tools.class_pages import to_mathml
 
 project = html_title = "Color a photo: a course on conditional GANs"
 copyright = "the authors of the course. Code: MIT. Text and figures: CC BY 4.0"
@@ -44,15 +45,9 @@ def setup(app: Sphinx) -> None:
 
 
 def formula(translator: HTML5Translator, node: math | math_block) -> None:
-    r"""Write a formula as MathML, which browsers and screen readers know: no script, no fonts.
-
-    docutils 0.22 reads \tfrac12 as 12 over what follows, so its digits get braces, and it leaves
-    no space in log x.
-    """
-    latex = re.sub(r"(frac)\s*(\d)\s*(\d)", r"\1{\2}{\3}", node.astext())
+    """Write a formula as MathML."""
     is_block = isinstance(node, math_block)
-    html = tex2mathml(latex, as_block=is_block)
-    html = re.sub(r"&ApplyFunction;</mo>(?=\s*<m[in]>)", r'\g<0><mspace width="0.17em"/>', html)
+    html = to_mathml(node.astext(), is_block)
     translator.body.append(f'<div class="math">{html}</div>' if is_block else html)
     raise SkipNode
 

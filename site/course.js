@@ -77,6 +77,13 @@ for (const box of document.querySelectorAll(".frames")) {
   for (const part of box.querySelectorAll(":scope > [hidden]")) part.hidden = false;
 }
 
+// Browsers run no modules from a folder; the edition in one file works there, too.
+if (location.protocol === "file:") {
+  for (const link of document.querySelectorAll('a[href$="color.html"]')) {
+    link.href = link.href.replace(/color\.html$/, "color-offline.html");
+  }
+}
+
 // Without a mouse, a wide box can be scrolled once it can have the focus.
 const focusable = () => document.querySelectorAll(
   "pre, .table-wrapper, div.math, .text_html").forEach((box) => {

@@ -21,4 +21,4 @@ def put_between(path: Path, name: str, text: str) -> None:
     renewed = f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}"
     if renewed != page:
         with atomic_write(path) as temporary:
-            temporary.write_text(renewed, "utf-8")
+            temporary.write_text(renewed, "utf-8", newline="\n")

@@ -183,10 +183,16 @@ def glossary(course: Course) -> str:
     for term in added:
         merged.setdefault(term["english"], {term["chinese"]: []})
     meanings = {term["english"]: term["glossary"] for term in added} | meanings
-    lines = ["# Glossary", "", "| English | 中文 | what it is | lesson |", "|---|---|---|---|"]
+    lines = [
+        "# Glossary",
+        "",
+        '| English | <span lang="zh-Hans">中文</span> | what it is | lesson |',
+        "|---|---|---|---|",
+    ]
     for english in sorted(merged, key=str.casefold):
         where = sorted(set().union(*merged[english].values()))
-        both = f"{english} | {' / '.join(merged[english])}"
+        chinese = " / ".join(merged[english])
+        both = f'{english} | <span lang="zh-Hans">{chinese}</span>'
         meaning = meanings.get(english, "").replace("*", r"\*")
         lines.append(f"| {both} | {meaning} | {', '.join(where)} |")
     return "\n".join(lines) + "\n"

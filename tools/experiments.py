@@ -127,7 +127,8 @@ def execute(path: Path, parameters: dict) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lesson = ROOT / "notebooks" / f"{LESSON}.ipynb"
-    with environment({"COLORLIB_STATIC": "1", "PYTHONPATH": str(ROOT)}):
+    own = {"COLORLIB_STATIC": "1", "PYTHONPATH": str(ROOT), "JUPYTER_PREFER_ENV_PATH": "1"}
+    with environment(own):
         papermill.execute_notebook(
             lesson, path, parameters, kernel_name="python3", cwd=lesson.parent
         )

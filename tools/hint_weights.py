@@ -7,6 +7,7 @@ Run it again whenever the generators that they belong to are new. Each command r
 of data/results/hints.json. What is finished is not done again while it is in the folder `runs`.
 """
 
+import hashlib
 import json
 import time
 from copy import deepcopy
@@ -84,8 +85,8 @@ class OfScenes:
         renew("scenes", {"counts": COUNTS, "seeds": rows})
 
     def _trained(self, data: SceneDataset, seed: int) -> tuple[Hinted, dict]:
-        path = RUNS / f"scenes-{seed}.safetensors"
         generator = self._generator(data, seed)
+        path = RUNS / f"scenes-{seed}-{self.steps}-{fingerprint(generator)}.safetensors"
         if not path.exists():
             torch.manual_seed(seed)
             training = HintTraining(Hinted(generator, Spread()), seed)
@@ -129,7 +130,8 @@ class OfPhotos:
         photos = Photos(*once(self.runs / "split.json", self._split))
         size = read_card("photos")["size"]
         generator = load_generator("photos")
-        path = self.runs / "photos.safetensors"
+        self.name = f"photos-{self.seed}-{self.width}-{fingerprint(generator)}"
+        path = self.runs / f"{self.name}-{self.steps}.safetensors"
         if not path.exists():
             save_generator(path, self._train(generator, photos).average.spread)
         hinted = with_hints(generator, path)[0]
@@ -148,7 +150,7 @@ class OfPhotos:
         torch.manual_seed(self.seed)
         spread = Spread(channels=generator.last.in_channels, width=self.width)
         training = HintTraining(Hinted(generator, spread), self.seed)
-        checkpoint = self.runs / "photos-checkpoint.pt"
+        checkpoint = self.runs / f"{self.name}-checkpoint.pt"
         resume(training, checkpoint)
         decoded = [
             decode_all(self.photos, names, source.stored)
@@ -165,6 +167,12 @@ class OfPhotos:
                 saved = time.monotonic()
         batches.close()
         return training
+
+
+def fingerprint(network: torch.nn.Module) -> str:
+    """A few digits that change with the weights: hints belong to one generator."""
+    weights = (value.cpu().contiguous().numpy() for value in network.state_dict().values())
+    return hashlib.sha256(b"".join(value.tobytes() for value in weights)).hexdigest()[:8]
 
 
 def with_hints(generator: torch.nn.Module, path: Path) -> tuple[Hinted, dict]:

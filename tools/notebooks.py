@@ -96,7 +96,8 @@ def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook in one move, with a newline at its end."""
     nbformat.validate(notebook)
     with atomic_write(path) as temporary:
-        temporary.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", "utf-8")
+        text = nbformat.writes(notebook).rstrip("\n") + "\n"
+        temporary.write_text(text, "utf-8", newline="\n")
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -161,7 +162,9 @@ def execute(
         CellExecutionError: a cell failed; nothing was written of this notebook.
     """
     for name in chosen or names():
+        path = FOLDER / f"{name}.ipynb"
         notebook = read(name)
+        before = path.read_bytes()
         if profile == "ci":
             print(f"{name}: {run(notebook, FOLDER, profile):.0f} s")
             continue
@@ -170,7 +173,9 @@ def execute(
             print(f"{name}: {seconds:.0f} s")
             clean(notebook)
             stamp(notebook, name, seconds)
-            write(notebook, FOLDER / f"{name}.ipynb")
+            if path.read_bytes() != before:
+                raise SystemExit(f"{name} was edited meanwhile: nothing was written; run it again")
+            write(notebook, path)
             shutil.rmtree(FRAMES / name, ignore_errors=True)
             shutil.copytree(frames, FRAMES / name)
         renew_table()

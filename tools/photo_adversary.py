@@ -83,7 +83,8 @@ class PhotoAdversary:
     def run(self) -> None:
         """Train, measure and write down everything that is not there yet."""
         photos = Photos(*json.loads((self.runs / "split.json").read_text("utf-8")))
-        self.look = Look(**json.loads((self.runs / "choice.json").read_text("utf-8"))["look"])
+        chosen = json.loads((self.results / "photo_weights.json").read_text("utf-8"))["choice"]
+        self.look = Look(**chosen["look"])
         imagenet = self.imagenet or published_weights()
         self.stage1 = Stage1Run(Stage1(steps=1), imagenet, self.runs / "stage1").average
         self.paths = [self.photos / name for name in photos.validation[:MEASURED_ON]]
@@ -106,7 +107,7 @@ class PhotoAdversary:
         put_between(self.page, "photo-adversary", results_page(results))
 
     def _once(self, name: str, seed: int, mixture: Mixture, loss: Loss | None, steps: int) -> dict:
-        path = self.runs / "stage2" / f"{name}-{seed}.json"
+        path = self.runs / "stage2" / f"{name}-{seed}-{steps}.json"
         row = once(path, lambda: self._compare(name, seed, mixture, loss, steps))
         print(row, flush=True)
         return row

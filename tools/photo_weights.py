@@ -86,7 +86,8 @@ class PhotoWeights:
         """Do everything that is not done yet."""
         photos = Photos(*once(self.runs / "split.json", self._split))
         network = self._train(photos)
-        choice = once(self.runs / "choice.json", partial(self._choose, network, photos))
+        self.made = self.runs / f"seed-{self.seed}-steps-{self.steps:g}"  # what rests on it
+        choice = once(self.made / "choice.json", partial(self._choose, network, photos))
         look, k = Look(**choice["look"]), choice["k"]
         values = self._test(network, look, k, photos)
         results = {
@@ -111,6 +112,8 @@ class PhotoWeights:
         """Stage 1, or its result if it is finished."""
         config = Stage1(steps=self.steps, seed=self.seed)
         run = Stage1Run(config, self.imagenet or published_weights(), self.runs / "stage1")
+        if run.step > self.steps:
+            raise SystemExit(f"{run.folder} has taken {run.step} steps: choose other --runs")
         if run.share() == 1:
             return run.average
         decoded = [
@@ -132,7 +135,7 @@ class PhotoWeights:
         table = {}
 
         def tried(name: str, colorizer: Colorizer, is_quick: bool = False) -> dict:
-            path = self.runs / "choice" / f"{name.replace(' ', '_')}.json"
+            path = self.made / "choice" / f"{name.replace(' ', '_')}.json"
             table[name] = once(path, lambda: mean_row(measure(colorizer, paths, is_quick)))
             print(name, table[name], flush=True)
             return table[name]
@@ -170,7 +173,7 @@ class PhotoWeights:
         paths = [self.photos / name for name in photos.test]
         values = {}
         for name, make in everyone.items():
-            path = self.runs / "test" / f"{name.replace(' ', '_')}.json"
+            path = self.made / "test" / f"{name.replace(' ', '_')}.json"
             values[name] = once(path, lambda make=make: measure(make(), paths))
         pairs = values[SHIPPED], values[LOOKUP]
         values[f"{SHIPPED} − {LOOKUP}"] = {

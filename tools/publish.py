@@ -46,7 +46,7 @@ def publish(repository: str, root: Path = ROOT, old: str = REPOSITORY) -> None:
     for name in (*PAGES, "pyproject.toml"):
         page = (root / name).read_text("utf-8")
         with atomic_write(root / name) as temporary:
-            temporary.write_text(told.sub(repository, page), "utf-8")
+            temporary.write_text(told.sub(repository, page), "utf-8", newline="\n")
         if name.startswith("README"):
             put_between(root / name, "badges", badges(repository))
 

@@ -60,6 +60,9 @@ FIXES = {
     r'<dd>(<em class="sig-param">.*</em>,)</dd>': r"<li>\1</li>",  # no terms: a list
     r"<dl>(?=\s*<li>)": "<ul>",
     r"(</li>\s*)</dl>": r"\1</ul>",
+    # Chinese links and captions on English pages
+    r'(<span class="(?:caption-text|doc|std std-doc)")(?=>[\u4e00-\u9fff])': r'\1 lang="zh-Hans"',
+    r'(<a class="reference internal" href="[^"]*")(?=>[\u4e00-\u9fff])': r'\1 lang="zh-Hans"',
 }
 COLOR_BUTTON = '<a class="button" href="color.html">Color a photo in your browser</a>'
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s]+)\)")
@@ -79,6 +82,8 @@ def main() -> None:
     """
     prepare(SOURCE)
     found = [*build(SOURCE, SITE), *faults(SITE)]
+    if REPOSITORY != UNPUBLISHED and not (SITE / web_page.PAGE).exists():
+        found.append(f"{web_page.PAGE} is missing, to which the README links")
     print("\n".join(found) or f"{len(list(SITE.rglob('*.html')))} pages; no faults")
     raise SystemExit(bool(found))
 

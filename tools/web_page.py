@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -85,8 +86,10 @@ def fetch_runtime(npm: str, site: Path) -> None:
     archive = CACHE / f"{RUNTIME}-{VERSION}.tgz"
     if not archive.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        command = [npm, "pack", f"{RUNTIME}@{VERSION}", "--silent"]
-        subprocess.run(command, cwd=CACHE, check=True, capture_output=True, text=True)
+        with TemporaryDirectory(dir=CACHE) as folder:  # an interrupted download stays there
+            command = [npm, "pack", f"{RUNTIME}@{VERSION}", "--silent"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+            os.replace(Path(folder, archive.name), archive)
     with tarfile.open(archive) as package:
         module, wasm = (package.extractfile(f"package/dist/{n}").read() for n in (MODULE, WASM))
     (site / MODULE).write_bytes(module)

@@ -56,6 +56,8 @@ def look_around() -> Iterator[Finding]:
     yield from look_at_extras(extras)
     if torch.cuda.is_available():
         yield Finding("ok", f"a GPU: {torch.cuda.get_device_name()}")
+    elif torch.accelerator.is_available():  # Apple's, for example
+        yield Finding("ok", f"a GPU: {torch.accelerator.current_accelerator()}")
     else:
         yield Finding("note", "no GPU: you don't need one for lessons 00 to 09")
     yield look_at_disk()

@@ -1,5 +1,6 @@
 """Looking into a U-Net, for lesson 04: costs, receptive fields, and what a skip is worth."""
 
+from contextlib import ExitStack
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -220,14 +221,12 @@ def color_with_cuts(
         ab, (B, 2, H, W).
     """
     layers = joins(network)
-    hooks = [layers[level].register_forward_pre_hook(average_skip) for level in levels]
-    if is_bottom_cut:
-        hooks.append(layers[-1].register_forward_pre_hook(average_risen))
-    with torch.no_grad():
-        ab = network(L)
-    for hook in hooks:
-        hook.remove()
-    return ab
+    with ExitStack() as hooks, torch.no_grad():  # it removes them, whatever happens
+        for level in levels:
+            hooks.enter_context(layers[level].register_forward_pre_hook(average_skip))
+        if is_bottom_cut:
+            hooks.enter_context(layers[-1].register_forward_pre_hook(average_risen))
+        return network(L)
 
 
 def draw_cuts(network: nn.Module, L: Tensor, ab: Tensor, scene: int, cut: str) -> Figure:

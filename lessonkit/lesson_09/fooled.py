@@ -79,10 +79,10 @@ def try_lpips(predicted: Tensor, real: Tensor) -> list[str]:
         # torch.hub announces its download on one of these
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             return [f"{value:.3f}" for value in lpips(predicted, real)]
-    except ConnectionError:
+    except (ConnectionError, ImportError):
         print(
-            "LPIPS is not available here: it needs the weights of a network, which are downloaded "
-            "at first use (233 MB). The lesson continues without it."
+            "LPIPS is not available here: it needs torchmetrics, and the weights of a network, "
+            "which are downloaded at first use (233 MB). The lesson continues without it."
         )
         return ["?"] * len(real)
 

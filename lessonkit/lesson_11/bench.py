@@ -268,7 +268,8 @@ class Meter:
 
     def rate(self, turn: Callable[[], int]) -> float:
         """Measure one round: how many photos per second, if a `turn` returns how many it did."""
-        wait = torch.cuda.synchronize if self.device.type == "cuda" else (lambda: None)
+        is_cpu = self.device.type == "cpu"
+        wait = (lambda: None) if is_cpu else torch.accelerator.synchronize
         wait()
         start, done = time.perf_counter(), []
         while len(done) < self.TURNS or time.perf_counter() - start < self.seconds / self.ROUNDS:

@@ -285,9 +285,9 @@ def timeline(
     return cpu, gpu
 
 
-def draw_timeline(prepare: float, compute: float, read_every: int) -> Figure:
-    """Draw a toy CPU and a toy GPU at work over time; see `timeline`."""
-    cpu, gpu = timeline(prepare, compute, read_every)
+def draw_timeline(prepare: float, compute: float, reading: str) -> Figure:
+    """Draw a toy CPU and a toy GPU at work over time; see `timeline` and `READINGS`."""
+    cpu, gpu = timeline(prepare, compute, READINGS[reading])
     end = sum(gpu[-1])
     figure, axes = plt.subplots(figsize=(9, 2.3))
     for row, (spans, color) in enumerate([(gpu, GENERATOR), (cpu, FAKE)]):

@@ -61,16 +61,18 @@ class Board:
     def likely(self, x: float, y: float) -> list[tuple[str, float]]:
         """Return the likely colors at a pixel with their probabilities, likeliest first.
 
-        Each color is a peak among the bins; its probability includes the bins around it.
+        Each color is a peak among the bins; its probability includes the bins around it. A bin
+        around several peaks is divided equally between them.
         """
         row, column = self._place(x, y, self.features)
         with torch.no_grad():
             share = self.hinted.likely(self.features, column, row).view(1, 1, A_BINS, B_BINS)
-        around = share.flatten() * (BINS[:, None] - BINS).abs().amax(dim=2).le(BIN)  # (bins, bins)
         is_peak = (share == max_pool2d(share, 3, stride=1, padding=1)).flatten()
+        is_near = (BINS[is_peak, None] - BINS).abs().amax(dim=2) <= BIN  # (peaks, bins)
+        around = share.flatten() * is_near / is_near.sum(dim=0).clamp(min=1)
         total = around.sum(dim=1)
         colors = around @ BINS / total[:, None].clamp(min=1e-9)
-        found = [(self._color(x, y, colors[n]), total[n].item()) for n in is_peak.nonzero()[:, 0]]
+        found = [(self._color(x, y, ab), part.item()) for ab, part in zip(colors, total)]
         found = sorted(found, key=lambda pair: -pair[1])[:MOST_CHOICES]
         return [pair for pair in found if pair[1] >= LEAST_SHARE]
 

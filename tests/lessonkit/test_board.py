@@ -57,6 +57,12 @@ def test_likely_colors_are_the_peaks_at_the_pixels_lightness(board):
             assert lab[1] < -20, "teal, made paler until a screen can show it"
 
 
+def test_a_bin_between_two_peaks_counts_once(board):
+    probabilities(board, {(10, 30): 0.4, (30, 30): 0.2, (50, 30): 0.4})
+    found = board.likely(30, 20)
+    assert [round(share, 2) for _, share in found] == [0.5, 0.5]
+
+
 def test_the_wheel_has_the_colors_that_it_gives(board):
     wheel = np.asarray(board.wheel(30, 20))
     assert wheel.shape == (WHEEL, WHEEL, 3)

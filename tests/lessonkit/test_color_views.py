@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from colorlib.color import rgb_to_lab
-from lessonkit import color_views
-from lessonkit.color_views import in_gamut
+from lessonkit.lesson_01 import color_views
+from lessonkit.lesson_01.color_views import in_gamut
 
 
 @pytest.fixture(autouse=True)

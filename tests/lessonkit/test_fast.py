@@ -190,7 +190,7 @@ def test_figures_can_be_drawn():
     for figure in (
         fast.draw_bars({"a": 1.0, "b": 20.0}, "ms"),
         fast.draw_roof(1e11, 1e10, {"sum": (0.1, 1e9), "product": (100.0, 9e10)}),
-        fast.draw_timeline(2, 6, 1),
+        fast.draw_timeline(2, 6, "at every step"),
     ):
         (axes,) = figure.axes
         assert axes.get_xlabel()

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from skimage.color import rgb2lab
 
-from colorlib.scenes import LABELS, render_scenes
+from colorlib.scenes import render_scenes
 from lessonkit import course_file, diagrams, figures, writable
 
 # Machado, Oliveira & Fernandes 2009, table 1, severity 1.0; they hold for linear RGB.
@@ -186,12 +186,6 @@ def test_small_pictures_are_enlarged_as_squares_or_smoothly(smooth, wanted):
         figure = figures.picture_grid([torch.rand(3, 4, 4)], smooth=smooth)
     assert figure.axes[0].images[0].get_interpolation() == wanted
     plt.close(figure)
-
-
-def test_label_map_has_a_color_for_each_label():
-    rgb = figures.label_map(torch.arange(len(LABELS), dtype=torch.uint8)[None])
-    assert rgb.shape == (3, 1, len(LABELS))
-    assert len(np.unique(rgb.numpy().reshape(3, -1), axis=1).T) == len(LABELS)
 
 
 @pytest.mark.parametrize(

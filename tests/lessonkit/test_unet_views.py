@@ -67,6 +67,8 @@ def test_cuts_change_the_answer_and_leave_no_hook_behind():
         cut = unet_views.color_with_cuts(network, L, [level])
         assert not torch.allclose(cut, whole, atol=1e-4), level
     assert not torch.allclose(unet_views.color_with_cuts(network, L, [], True), whole, atol=1e-4)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        unet_views.color_with_cuts(network, L[..., :30], [0], True)
     torch.testing.assert_close(unet_views.color_with_cuts(network, L, []), whole)
 
 

@@ -98,6 +98,8 @@ def make_course(folder, monkeypatch):
     """A course of two lessons and a README."""
     monkeypatch.setattr(notebooks, "FOLDER", folder / "notebooks")
     monkeypatch.setattr(notebooks, "FRAMES", folder / "site" / "frames")
+    monkeypatch.setattr(site, "REPOSITORY", site.UNPUBLISHED)  # also in a fork that is published
+    monkeypatch.setattr(site, "ONLINE", f"https://github.com/{site.UNPUBLISHED}/blob/main")
     monkeypatch.setattr(site.web_page, "build", lambda folder: "color.html was left out")
     (folder / "README.md").write_text(README, "utf-8")
     (folder / "LICENSE").write_text("free", "utf-8")

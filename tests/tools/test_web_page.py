@@ -211,22 +211,56 @@ def test_what_cannot_be_colored_gets_a_message(page, tmp_path):
     assert choose(page, tmp_path / "good.png") == "", "it goes on, and the message is gone"
 
 
+DROP = """
+    const drop = ([name, text]) => {
+      const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+      const dropped = new DataTransfer();
+      dropped.items.add(new File([bytes], name, { type: "image/png" }));
+      document.body.dispatchEvent(
+        new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: dropped }));
+    };"""
+
+
+@in_page
+def test_a_picture_too_large_for_the_browsers_canvas_is_not_called_ready(page, tmp_path):
+    Image.new("L", (66_000, 60), 128).save(tmp_path / "panorama.png")  # Chromium ends at 65,535
+    assert "can’t show 66000 × 60 pixels" in choose(page, tmp_path / "panorama.png")
+    assert page.is_disabled("[data-save=png]")
+    image, options = photo("tiny")
+    image.save(tmp_path / "good.png", **options)
+    assert choose(page, tmp_path / "good.png") == ""
+
+
+@in_page
+def test_a_save_belongs_to_the_photo_that_was_shown(page, tmp_path):
+    Image.fromarray(data.astronaut()).resize((1500, 1500)).save(tmp_path / "first.png")
+    image, options = photo("tiny")
+    image.save(tmp_path / "second.png", **options)
+    assert choose(page, tmp_path / "first.png") == ""
+    other = ["second.png", base64.b64encode((tmp_path / "second.png").read_bytes()).decode()]
+    script = f"""(other) => new Promise((resolve) => {{
+      {DROP}
+      const status = document.getElementById("status");
+      const save = document.querySelector("[data-save]");
+      new MutationObserver(() => {{
+        if (status.textContent.startsWith("Coloring")) resolve(save.disabled);
+      }}).observe(status, {{ childList: true }});
+      save.click();
+      drop(other);
+    }})"""
+    with page.expect_download() as download:
+        assert page.evaluate(script, other), "nothing to save while the next photo is colored"
+    assert download.value.suggested_filename.startswith("first_colored")
+    wait_for(page, "Colored second.png")
+
+
 @in_page
 def test_the_newer_of_two_photos_wins(page, tmp_path):
     photos = []
     for name, side in (("first.png", 900), ("second.png", 300)):
         Image.fromarray(data.astronaut()).resize((side, side)).save(tmp_path / name)
         photos.append([name, base64.b64encode((tmp_path / name).read_bytes()).decode()])
-    script = """(photos) => {
-      for (const [name, text] of photos) {
-        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-        const dropped = new DataTransfer();
-        dropped.items.add(new File([bytes], name, { type: "image/png" }));
-        document.body.dispatchEvent(
-          new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: dropped }));
-      }
-    }"""
-    page.evaluate(script, photos)
+    page.evaluate(f"(photos) => {{ {DROP} photos.forEach(drop); }}", photos)
     wait_for(page, "Colored second.png in place of first.png, 300 × 300 pixels: ready")
     assert result(page).shape == (300, 300, 3)
 
@@ -421,7 +455,7 @@ def test_a_server_that_unpacks_by_itself_is_fine(browser, site, address):
 
 
 @in_page
-def test_a_network_that_does_not_arrive_is_named(browser, address):
+def test_a_network_that_does_not_arrive_is_named(browser, address, tmp_path):
     page = browser.new_page()
     page.route(f"**/{web_page.NETWORK}", lambda route: route.fulfill(status=404))
     page.goto(f"{address}/color.html", wait_until="commit")
@@ -431,6 +465,11 @@ def test_a_network_that_does_not_arrive_is_named(browser, address):
         time.sleep(0.1)
     assert f"{web_page.NETWORK} is missing on the server (404)" in text_of(page, "problem")
     assert not page.is_visible("#loading"), "nothing seems to go on"
+    image, options = photo("tiny")
+    image.save(tmp_path / "tiny.png", **options)
+    page.set_input_files("#photo", tmp_path / "tiny.png")
+    time.sleep(0.5)
+    assert "is missing" in text_of(page, "problem"), "a photo doesn't hide why nothing happens"
     page.close()
 
 
