@@ -144,9 +144,9 @@ KINDS = {  # what is to be judged: known or invented, and why
         "invented",
         "cars come in many paints, and a dark red and a dark blue one look alike in gray",
     ),
-    "the photographer's coat": (
+    "a dress in an old photo": (
         "invented",
-        "it is dark, but navy, dark brown and black look the same in gray",
+        "dresses come in all colors, and a gray one, a green one and a red one may look alike",
     ),
 }
 

@@ -75,10 +75,11 @@ class Stage:
 def stages(size: int, width: int, batch: int, has_gpu: bool) -> list[Stage]:
     """List all stages; each differs from the one before in what its name says."""
     loading = "bytes" if has_gpu else "batches"
+    lab = "Lab in batches on the device" if has_gpu else "Lab computed once"
     lean = {"generator": "StridedUNet", "generator_width": max(2, width // 2)}
     changes = [  # name, whether only a GPU has it, what changes in the stage and in its config
         ("photos decoded once", False, {"loading": "decoded"}, {}),
-        ("Lab in batches on the device", False, {"loading": loading}, {}),
+        (lab, False, {"loading": loading}, {}),
         ("photos kept on the GPU", True, {"loading": "batches"}, {}),
         # frozen: in G's step D gets no gradients, and for D's step G paints without a graph
         ("G and D frozen, fused Adam, losses read rarely", False, {"is_naive": False}, {}),

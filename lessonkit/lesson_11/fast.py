@@ -134,7 +134,7 @@ def gains(before: dict, after: dict, error: Sequence[dict] = ()) -> str:
         before: a row of `race`.
         after: another one, measured in the same rounds.
         error: two rows of the same stage. If they are given, each ratio gets a verdict: it isn't
-            error if it is outside the range of theirs, and its own range doesn't include 1.
+            error if it is outside the range of theirs and 1, and its own range doesn't include 1.
     """
     lines = [f"{after['name']}:"]
     for key, name in RATES.items():
@@ -142,7 +142,7 @@ def gains(before: dict, after: dict, error: Sequence[dict] = ()) -> str:
         middle, low, high = median(ratios), min(ratios), max(ratios)
         line = f"    {name:10} ×{middle:.2f} ({low:.2f} to {high:.2f})"
         if error:
-            noise = ratios_of(*error, key)
+            noise = [1.0, *ratios_of(*error, key)]
             is_error = min(noise) <= middle <= max(noise) or low <= 1 <= high
             line += "  may be error" if is_error else "  gain" if middle > 1 else "  loss"
         lines.append(line)

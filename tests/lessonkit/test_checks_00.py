@@ -29,7 +29,7 @@ VERDICT = {
     "the balloon of a painted scene": "invented",
     "an orange beside a lemon": "known",
     "a parked car": "invented",
-    "the photographer's coat": "invented",
+    "a dress in an old photo": "invented",
 }
 
 
@@ -95,7 +95,7 @@ WRONG = {
         (VERDICT | {"the balloon of a painted scene": "known"}, "a coin"),
         (VERDICT | {"the grass of a painted scene": "invented"}, "grass is green"),
         (VERDICT | {"a parked car": "known"}, "many paints"),
-        (VERDICT | {"the photographer's coat": "known"}, "navy"),
+        (VERDICT | {"a dress in an old photo": "known"}, "dresses come in all colors"),
         (VERDICT | {"a parked car": ...}, "still open: a parked car"),
         (VERDICT | {"a parked car": "perhaps"}, 'write "known" or "invented"'),
         ({"a parked car": "invented"}, "missing"),

@@ -371,11 +371,12 @@ def test_the_glossary_merges_what_is_there_twice():
     )
     added = [term["english"] for term in load("terms")["term"] if "glossary" in term]
     lines = [line for line in made.splitlines()[4:] if line.split("|")[1].strip() not in added]
+    chinese = '<span lang="zh-Hans">{}</span>'.format
     assert lines == [
-        "| Bias | 偏差 |  | 02 |",
-        "| chroma | 色度 / 彩度 | how far a color is from gray; "
+        f"| Bias | {chinese('偏差')} |  | 02 |",
+        f"| chroma | {chinese('色度 / 彩度')} | how far a color is from gray; "
         r"also a\* and b\* together | 01, 02 |",
-        "| loss | 损失 | number that training minimizes | 01, 02 |",
+        f"| loss | {chinese('损失')} | number that training minimizes | 01, 02 |",
     ]
 
 
@@ -679,7 +680,7 @@ def test_a_lesson_uses_the_chinese_terms_of_the_course(name):
 def test_the_glossary_has_the_terms_that_no_lesson_lists(kit):
     made = text(kit, "glossary")
     for word, chinese in (("encoder", "编码器"), ("optimizer", "优化器"), ("upsampling", "上采样")):
-        assert f"| {word} | {chinese} | " in made
+        assert f'| {word} | <span lang="zh-Hans">{chinese}</span> | ' in made
 
 
 # --- pages ---

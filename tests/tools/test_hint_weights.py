@@ -10,7 +10,7 @@ from colorlib import hints
 from colorlib.generator import PretrainedUNet
 from colorlib.hints import Hinted, Spread, load_hinted
 from colorlib.photos import write_split
-from colorlib.runs import save_generator
+from colorlib.runs import read_card, save_generator
 from lessonkit.lesson_12.training import HintTraining
 from tools import hint_weights
 from tools.hint_weights import OfPhotos, OfScenes, resume, save
@@ -40,9 +40,16 @@ def test_scenes(quick):
         assert len({curve["mean"][0] for curve in row["curves"].values()}) == 1, "no hints"
         assert row["other"]["balloons"] > 0 and 0 <= row["any"]["obeyed"] <= 1
     assert load_hinted("scenes").spread.config["width"] == 32
-    written = (quick / "runs" / "scenes-0.safetensors").stat().st_mtime_ns
+
+    def trained():
+        return {path: path.stat().st_mtime_ns for path in (quick / "runs").glob("scenes-0-*")}
+
+    written = trained()
     OfScenes(steps=2, seeds=(0,)).run()
-    assert (quick / "runs" / "scenes-0.safetensors").stat().st_mtime_ns == written
+    assert trained() == written and len(written) == 1, "it isn't trained again"
+    OfScenes(steps=3, seeds=(0,)).run()
+    assert len(trained()) == 2, "with other steps it is"
+    assert read_card(quick / "hints-scenes.safetensors")["steps"] == 3
 
 
 def test_photos(quick, monkeypatch):

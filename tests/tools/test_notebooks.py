@@ -293,6 +293,17 @@ def test_a_lesson_that_fails_is_not_written(folder):
     assert path.read_bytes() == before
 
 
+def test_an_edit_made_meanwhile_is_not_lost(folder):
+    path = folder / "notebooks" / f"{NAME}.ipynb"
+    edits = read(NAME)
+    edits.cells[2].source = f"open({str(path)!r}, 'a').write(' ')"
+    notebooks.write(edits, path)
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match="edited meanwhile: nothing was written"):
+        notebooks.execute()
+    assert path.read_bytes() == before + b" "
+
+
 def test_the_tables_of_both_readmes_are_fresh():
     for page, make in (
         (notebooks.README, notebooks.table),

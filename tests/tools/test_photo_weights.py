@@ -1,6 +1,7 @@
 """The weights for photos: the split, a training that goes on, choices, and what is shipped."""
 
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -310,6 +311,7 @@ def test_the_gpu_command_runs_on_a_cpu_from_its_pack_alone(photos, imagenet, tmp
 
 
 def test_every_variant_of_the_second_stage_is_trained_measured_and_not_repeated(made, tmp_path):
+    shutil.copy(made.results / "photo_weights.json", tmp_path)  # says how the network looks
     work = PhotoAdversary(
         made.photos, made.imagenet, steps=2, seeds=(0,), runs=made.runs, results=tmp_path
     )

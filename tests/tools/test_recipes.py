@@ -1,6 +1,7 @@
 """The recipes side by side: trained once, tested, written down where README and lesson read."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -75,6 +76,21 @@ def test_the_defaults_first_run_is_shipped_with_its_card(matrix):
         card = json.loads(file.metadata()["card"])
     assert card["recipe"] == "warm" and card["seed"] == 0
     assert f"{row['rows']['generator']['psnr_ab']:.2f}" in card["metrics"]
+
+
+def test_a_larger_budget_is_measured_again(matrix):
+    data = SceneDataset(8, seed=0), SceneDataset(12, seed=1)
+    first = matrix.learn("longer", "l1", data, 0, seconds=None, steps=1)
+    longer = matrix.learn("longer", "l1", data, 0, seconds=None, steps=4)
+    assert (first["steps"], longer["steps"]) == (1, 4)
+    assert first["psnr_ab"] != longer["psnr_ab"]
+
+
+def test_without_the_recipes_that_others_are_compared_with_nothing_is_written(matrix):
+    before = (matrix.out / "scenes.json").read_bytes()
+    with pytest.raises(ValueError, match="--recipes lacks warm"):
+        replace(matrix, recipes=("l1", "gan")).run()
+    assert (matrix.out / "scenes.json").read_bytes() == before
 
 
 def test_the_table_gives_the_deviation_over_the_seeds():

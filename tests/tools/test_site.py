@@ -166,6 +166,20 @@ def test_the_readme_becomes_the_front_page(course):
     assert not (course / "source" / "chinese.md").exists()
 
 
+@pytest.mark.parametrize("repository, code", [("OWNER/colorlib", False), ("some/body", True)])
+def test_a_published_site_needs_the_page_that_its_readme_links_to(
+    repository, code, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(site, "REPOSITORY", repository)
+    monkeypatch.setattr(site, "SITE", tmp_path)
+    monkeypatch.setattr(site, "prepare", lambda source: None)
+    monkeypatch.setattr(site, "build", lambda source, folder: [])
+    monkeypatch.setattr(site, "faults", lambda folder: [])
+    with pytest.raises(SystemExit) as ended:
+        site.main()
+    assert ended.value.code is code
+
+
 def test_pages_link_to_each_other_and_the_package_has_a_map(course):
     site.prepare(course / "source")
     assert "[back](index.md)" in (course / "source" / "install.md").read_text("utf-8")
