@@ -182,6 +182,7 @@ const answers = {
     const context = resize(find("result"), width, height);
     if (!canDraw(context)) {
       shown.job++; // ignore the rest of this job
+      context.canvas.replaceWith(context.canvas.cloneNode()); // this one stays broken
       picture.classList.remove("busy");
       return giveUp(
         `This browser can’t show ${width} × ${height} pixels. Make the photo smaller, or color ` +
@@ -257,12 +258,14 @@ function resize(canvas, width, height) {
 
 /** Whether a canvas holds what is drawn: one that is too large for the browser stays empty. */
 function canDraw(context) {
+  const probe = new OffscreenCanvas(1, 1).getContext("2d");
+  context.fillRect(0, 0, 1, 1);
   try {
-    context.fillRect(0, 0, 1, 1);
-    return context.getImageData(0, 0, 1, 1).data[3] === 255;
+    probe.drawImage(context.canvas, 0, 0, 1, 1, 0, 0, 1, 1);
   } catch {
     return false;
   }
+  return probe.getImageData(0, 0, 1, 1).data[3] === 255;
 }
 
 /** Draw a picture of the network's size: L* / 100 and its scaled ab. */
