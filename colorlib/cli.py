@@ -130,7 +130,7 @@ class Train:
 
     To fine-tune the network that comes with colorlib on your own photos:
 
-        colorlib train l1 --init photos --data my_photos --seconds 300
+        colorlib train l1 --init photos --data my_photos --seconds 300 --out runs/own
 
     `colorlib train warm --help` lists all options.
     """
@@ -227,7 +227,7 @@ class Colorize:
             try:
                 # one of the photos may be named like a copy of another one
                 if path in copies or target.exists() and (target in targets or not self.overwrite):
-                    tqdm.write(f"{path}: skipped, it is a colored copy or has one")
+                    tqdm.write(f"{path}: skipped: it is or has a colored copy (see --overwrite)")
                     counts["skipped"] += 1
                     continue
                 save_photo(target, colorize(path, generator, size, hints=hints), self.format)
@@ -383,7 +383,7 @@ def load_config(path: Path) -> TrainConfig:
     try:
         return TrainConfig(**read_config(path))
     except (TypeError, ValueError) as error:
-        raise RunError(f"{path} is of another version of colorlib: {error}") from error
+        raise RunError(f"{path} was written by another version of colorlib: {error}") from error
 
 
 def main(arguments: list[str] | None = None) -> None:

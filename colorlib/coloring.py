@@ -145,8 +145,8 @@ def _open_rgb(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Imag
             image = Image.fromarray(image.squeeze(2) if image.shape[2:] == (1,) else image)
         except (TypeError, ValueError) as error:
             raise PhotoError(
-                f"no picture in an array of {image.dtype} {image.shape}: uint8 (H, W), (H, W, 3) "
-                "or (H, W, 4) is needed"
+                f"an array of {image.dtype} {image.shape} is not a picture: give uint8 (H, W), "
+                "(H, W, 3) or (H, W, 4)"
             ) from error
     return image_to_rgb(image)
 

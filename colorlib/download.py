@@ -28,7 +28,7 @@ OTHER_WAYS = """\
 Three other ways:
   fetch the zip in a browser, elsewhere or later:  colorlib download duts --zip FILE
   give the address of a copy:                      colorlib download duts --url ADDRESS
-  use other photos: colorlib download caltech101, or colorlib train --data FOLDER"""
+  use other photos: colorlib download caltech101, or colorlib train l1 --data FOLDER"""
 TIMEOUT = 30.0  # seconds of silence after which we give up on a site
 
 
@@ -123,9 +123,7 @@ def fetch(urls: Sequence[str], path: Path) -> None:
                 ):
                     shutil.copyfileobj(content, file)
                 if not zipfile.is_zipfile(temporary):
-                    raise DownloadError(
-                        "it broke off, or sent something else: open the address in a browser"
-                    )
+                    raise DownloadError("incomplete, or not a zip: open the address in a browser")
             return
         except (HTTPException, OSError, ValueError) as error:
             failures.append(f"{url} cannot be downloaded ({error})")

@@ -290,7 +290,7 @@ def read_config(path: str | Path) -> dict:
     except FileNotFoundError as error:
         raise RunError(f"there is no {path}; is this the folder of a run?") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(f"{path} is no config.json of a run: {error!r}") from error
+        raise RunError(f"{path} is not the config.json of a run: {error!r}") from error
 
 
 def differences(old: dict, new: dict) -> list[str]:

@@ -183,7 +183,7 @@ class Loop:
         try:
             self.networks.load_state_dict(state["networks"])
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
-            message = f"the checkpoint is of other networks: {error!s:.300}"
+            message = f"the checkpoint belongs to other networks: {error!s:.300}"
             raise RunError(f"{message}; start over with --fresh (fresh=True)") from error
         for name in self.SAVED:
             setattr(self, name, state[name])

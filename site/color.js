@@ -228,7 +228,7 @@ const answers = {
     say(`Colored ${shown.name}${shown.replaced}${own}, ${width} × ${height} pixels: ready`);
   },
   failed({ reason }) {
-    if (!isLoaded) return stop(`The network couldn’t start: ${reason}`);
+    if (!isLoaded) return stop(`The network couldn’t start here (${reason}). Try another browser.`);
     picture.classList.remove("busy");
     giveUp(`That didn’t work: ${reason}. Reload the page, or try a smaller photo.`);
   },
@@ -237,7 +237,7 @@ const answers = {
 worker.onmessage = ({ data }) => {
   if (data.job === undefined || data.job === shown.job) answers[data.type](data);
 };
-worker.onerror = (event) => stop(`The page can’t run here: ${event.message}`);
+worker.onerror = (event) => stop(`The page can’t run here (${event.message}). Try another browser.`);
 
 // --- what is shown ---
 

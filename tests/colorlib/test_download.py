@@ -199,7 +199,7 @@ def test_an_error_of_the_site_is_named(status, site, tmp_path):
 
 def test_what_was_cut_off_is_told_and_leaves_nothing(site, tmp_path):
     site.cut_at = 3000
-    with pytest.raises(DownloadError, match="broke off"):
+    with pytest.raises(DownloadError, match="incomplete"):
         download_duts(tmp_path)
     assert in_folder(tmp_path) == set()
     site.cut_at = None

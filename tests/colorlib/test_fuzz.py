@@ -186,7 +186,7 @@ def test_a_config_is_read_or_refused_by_name(content, folder):
 @pytest.mark.parametrize("content", ["[" * 100_000, '{"config":' * 100_000, "\ufeff"])
 def test_a_deep_or_empty_config_is_refused(content, tmp_path):
     (tmp_path / "config.json").write_text(content, "utf-8")
-    with pytest.raises(RunError, match="is no config.json of a run"):
+    with pytest.raises(RunError, match="is not the config.json of a run"):
         read_config(tmp_path / "config.json")
 
 
