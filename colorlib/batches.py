@@ -110,7 +110,7 @@ def _check(dataset: Dataset, config: TrainConfig) -> None:
     if count == 0:
         raise ValueError("the data set is empty: there is nothing to learn from")
     if parallel.from_first(count) != count:
-        raise ValueError("the machines found different numbers of photos: give each the same ones")
+        raise ValueError(f"this process found {count} photos, another more or fewer: use the same")
     wanted, got = (3, config.size, config.size), tuple(dataset[0].shape)
     if got != wanted:
         raise ValueError(f"the config says photos of {wanted}, the data set has {got}")

@@ -187,7 +187,7 @@ class TestRun:
         if config is not None:
             (tmp_path / "config.json").write_text(config)
         before = files_in(tmp_path)
-        message = "contains other files" if config is None else "no config.json of a run"
+        message = "contains other files" if config is None else "not the config.json of a run"
         with pytest.raises(RunError, match=message):
             Run(tmp_path, {}, fresh=fresh).__enter__()
         assert files_in(tmp_path) == before
@@ -202,7 +202,7 @@ class TestRun:
     @pytest.mark.parametrize("content", ["", "[]", "{}", "null", "{broken"])
     def test_a_broken_config_is_named(self, tmp_path, content):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(RunError, match="no config.json of a run"):
+        with pytest.raises(RunError, match="not the config.json of a run"):
             Run(tmp_path, {}).__enter__()
 
     def test_no_config_is_named(self, tmp_path):
