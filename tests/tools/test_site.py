@@ -384,6 +384,7 @@ def test_a_style_that_calls_another_server_is_found(pages, call):
 
 
 def test_make_site_ends_with_what_is_wrong(pages, monkeypatch, capsys):
+    monkeypatch.setattr(site, "REPOSITORY", site.UNPUBLISHED)
     monkeypatch.setattr(site, "SITE", pages)
     monkeypatch.setattr(site, "prepare", lambda source: None)
     monkeypatch.setattr(site, "build", lambda source, folder: [])
