@@ -99,9 +99,7 @@ def _usable(photos: "DecodedPhotos", split: str | os.PathLike) -> list[list[str]
     found = {nfc(name): name for name in photos.names}
     strange = {*found} ^ {name for part in listed for name in part}
     strange -= {nfc(name) for name, _ in photos.left_out}
-    photos.left_out += [
-        (name, f"new or missing: not both in the folder and in {split}") for name in sorted(strange)
-    ]
+    photos.left_out += [(name, f"new or missing: compare {split}") for name in sorted(strange)]
     parts = [[found[name] for name in part if name in found] for part in listed]
     if not all(parts):
         raise PhotoError("no usable photo left for training or for the test", str(split))

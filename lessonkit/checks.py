@@ -144,20 +144,22 @@ def filled(value: Any) -> Any:
 
 def _is_written(answer: Any) -> bool:
     """Whether every `...` has been replaced in a function, a class's methods, or a tuple's."""
-    parts = vars(answer).values() if inspect.isclass(answer) else [answer]
-    parts = answer if isinstance(answer, tuple | list) else parts
-    functions = [part for part in parts if inspect.isfunction(part)]
+    if inspect.isclass(answer):
+        answer = vars(answer).values()
+    elif not isinstance(answer, tuple | list):
+        answer = [answer]
+    functions = [part for part in answer if inspect.isfunction(part)]
     try:
         trees = [ast.parse(textwrap.dedent(inspect.getsource(function))) for function in functions]
     except (OSError, SyntaxError):  # no source, or a lambda in the middle of a line
         return False
-    parts = [list(ast.walk(tree)) for tree in trees]
-    is_definition = all(any(isinstance(node, ast.FunctionDef) for node in part) for part in parts)
-    nodes = [node for part in parts for node in part]
+    # a lambda's source is the line around it
+    is_definition = all(isinstance(tree.body[0], ast.FunctionDef) for tree in trees)
+    nodes = [node for tree in trees for node in ast.walk(tree)]
     dots = [node for node in nodes if isinstance(node, ast.Constant) and node.value is ...]
     indices = [node.slice for node in nodes if isinstance(node, ast.Subscript)]
     in_indices = [node for index in indices for node in ast.walk(index) if node in dots]
-    return bool(nodes) and is_definition and len(dots) == len(in_indices)  # x[..., 0] is no stub
+    return bool(nodes) and is_definition and len(dots) == len(in_indices)  # x[..., 0] may stay
 
 
 def _guarded(answer: Any) -> Any:

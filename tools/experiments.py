@@ -19,7 +19,7 @@ import tyro
 from colorlib.runs import write_json
 from lessonkit.lesson_10.results import device_names, photos_table
 from tools import ROOT, put_between
-from tools.notebooks import environment
+from tools.notebooks import environment, for_kernels
 
 LESSON = "10_train_on_photos"
 
@@ -127,8 +127,7 @@ def execute(path: Path, parameters: dict) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lesson = ROOT / "notebooks" / f"{LESSON}.ipynb"
-    own = {"COLORLIB_STATIC": "1", "PYTHONPATH": str(ROOT), "JUPYTER_PREFER_ENV_PATH": "1"}
-    with environment(own):
+    with environment(for_kernels()):
         papermill.execute_notebook(
             lesson, path, parameters, kernel_name="python3", cwd=lesson.parent
         )

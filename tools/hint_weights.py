@@ -130,8 +130,7 @@ class OfPhotos:
         photos = Photos(*once(self.runs / "split.json", self._split))
         size = read_card("photos")["size"]
         generator = load_generator("photos")
-        self.name = f"photos-{self.seed}-{self.width}-{fingerprint(generator)}"
-        path = self.runs / f"{self.name}-{self.steps}.safetensors"
+        path = self._file(generator, f"{self.steps}.safetensors")
         if not path.exists():
             save_generator(path, self._train(generator, photos).average.spread)
         hinted = with_hints(generator, path)[0]
@@ -146,11 +145,14 @@ class OfPhotos:
     def _split(self) -> tuple:
         return split_photos(self.photos, self.split)
 
+    def _file(self, generator: torch.nn.Module, ending: str) -> Path:
+        return self.runs / f"photos-{self.seed}-{self.width}-{fingerprint(generator)}-{ending}"
+
     def _train(self, generator: torch.nn.Module, photos: Photos) -> HintTraining:
         torch.manual_seed(self.seed)
         spread = Spread(channels=generator.last.in_channels, width=self.width)
         training = HintTraining(Hinted(generator, spread), self.seed)
-        checkpoint = self.runs / f"{self.name}-checkpoint.pt"
+        checkpoint = self._file(generator, "checkpoint.pt")
         resume(training, checkpoint)
         decoded = [
             decode_all(self.photos, names, source.stored)

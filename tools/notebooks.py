@@ -164,10 +164,10 @@ def execute(
     for name in chosen or names():
         path = FOLDER / f"{name}.ipynb"
         notebook = read(name)
-        before = path.read_bytes()
         if profile == "ci":
             print(f"{name}: {run(notebook, FOLDER, profile):.0f} s")
             continue
+        before = path.read_bytes()
         with TemporaryDirectory() as frames:
             seconds = run(notebook, FOLDER, profile, frames=frames) - seconds_of_frames(frames)
             print(f"{name}: {seconds:.0f} s")
@@ -212,17 +212,26 @@ def run(
     )
     variables = {
         "COLORLIB_PROFILE": profile,
-        "COLORLIB_STATIC": "1",
         "COLORLIB_STRICT": "1" if strict else "",
         "COLORLIB_FRAMES": frames,
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        # this colorlib, also where another one, or none, is installed
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     began = time.monotonic()
-    with environment(variables):
+    with environment(for_kernels() | variables):
         client.execute()
     return time.monotonic() - began
+
+
+def for_kernels() -> dict[str, str]:
+    """Variables that give a kernel stills for widgets, this Python, and this colorlib.
+
+    So it is also where another colorlib, or none, is installed.
+    """
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "COLORLIB_STATIC": "1",
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
 
 
 @contextmanager

@@ -86,7 +86,6 @@ class PhotoWeights:
         """Do everything that is not done yet."""
         photos = Photos(*once(self.runs / "split.json", self._split))
         network = self._train(photos)
-        self.made = self.runs / f"seed-{self.seed}-steps-{self.steps:g}"  # what rests on it
         choice = once(self.made / "choice.json", partial(self._choose, network, photos))
         look, k = Look(**choice["look"]), choice["k"]
         values = self._test(network, look, k, photos)
@@ -104,6 +103,11 @@ class PhotoWeights:
         put_between(self.page, "photos", results_page(results))
         write_picture(self.results / "photo_weights.png", self._draw(network, look, k))
         print(results_table(results["sets"]["all"], "simple"))
+
+    @property
+    def made(self) -> Path:
+        """The folder for what rests on this training: choices and measurements."""
+        return self.runs / f"seed-{self.seed}-steps-{self.steps:g}"
 
     def _split(self) -> tuple:
         return split_photos(self.photos, self.split)
