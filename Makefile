@@ -1,5 +1,5 @@
 # Every command of the course; `make` alone lists them.
-# Windows has no make: the README gives the plain commands.
+# Windows has no make: site/pages/install.md gives the plain commands.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,7 +20,7 @@ test trust: export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
 .PHONY: help course lab test lint notebooks student class site publish recipes experiments bench trust test-oldest
 
-help: ## Say what there is
+help: ## List all commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # The stamp is written last: an install that was cut off begins again from nothing.
@@ -73,7 +73,7 @@ notebooks: .venv/.installed ## Execute every notebook in place (laptop profile),
 	@echo "==> Executing every notebook in place (laptop profile)"
 	@$(BIN)/python -m tools.notebooks execute
 
-student: .venv/.installed ## Derive the copies without solutions into build/student/
+student: .venv/.installed ## Make the student copies, without solutions, in build/student/
 	@$(BIN)/python -m tools.notebooks student
 
 class: .venv/.installed ## Build the class kit: guide, slides, run sheets, figures, quiz, project, glossary
@@ -101,7 +101,7 @@ experiments: .venv/.installed ## Fine-tune on photos through lesson 10; writes d
 	@echo "==> Fine-tuning on photos: every folder and seed that is not done yet"
 	@$(BIN)/python -m tools.experiments $(EXPERIMENTS)
 
-bench: .venv/.installed ## Measure the naive way of training against ours on this device (minutes)
+bench: .venv/.installed ## Compare naive training with ours on this device (minutes)
 	@echo "==> The naive way against ours, one change at a time; leave the machine alone meanwhile"
 	@$(BIN)/python -m tools.bench
 

@@ -130,7 +130,7 @@ class Train:
 
     To fine-tune the network that comes with colorlib on your own photos:
 
-        colorlib train l1 --init photos --data my_photos --seconds 300 --out runs/own
+        colorlib train l1 --init photos --data my_photos --size 128 --warm-up-learning-rate 0.001
 
     `colorlib train warm --help` lists all options.
     """

@@ -311,7 +311,8 @@ def environment(device: Device = None) -> dict[str, str | int]:
     """What a result depends on besides its configuration: versions, device, processes, system."""
     packages = ("torch", "torchvision", "numpy", "scikit-image", "pillow")
     kind = torch.device(device or choose_device()).type
-    name = f"CPU, {torch.get_num_threads()} threads" if kind == "cpu" else kind
+    threads = torch.get_num_threads()
+    name = f"CPU, {threads} thread{'s' * (threads > 1)}" if kind == "cpu" else kind
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},

@@ -32,7 +32,7 @@ Drawn = Figure | Image.Image | Any  # anything else is shown by its _repr_html_ 
 
 
 class Control(NamedTuple):
-    """A control to be: made by `slider`, `choice`, `toggle` or `color`."""
+    """A control to be: made by `slider` or `choice`."""
 
     kind: str
     value: Any

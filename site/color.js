@@ -106,7 +106,7 @@ function stop(reason) {
 async function take(source, name) {
   if (broken) return complain(broken);
   const number = ++taken;
-  const replaced = unfinished && ` in place of ${unfinished}`;
+  const replaced = unfinished && ` instead of ${unfinished}`;
   unfinished = name;
   complain("");
   try {

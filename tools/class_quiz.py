@@ -22,7 +22,7 @@ def quiz_sheet(quiz: list[dict], when: str) -> str:
     lines = [
         f"# Quiz · {when} the course",
         "Name: ______________________ Date: ______________",
-        "Choose one answer per question. The quiz isn't marked. If you don't know, say so.",
+        "Choose one answer per question. The quiz isn't graded. If you don't know, say so.",
     ]
     for number, question in enumerate(quiz, start=1):
         lines.append(f"**{number}.** {question['text']}")

@@ -27,7 +27,7 @@ ROWS = {  # name in the results -> what the READMEs call it
     SHIPPED: ("the course's network", "本课程的网络"),
 }
 HEADS = (
-    ("on {photos:,} photos it never saw", "CIEDE2000 ↓", "LPIPS ↓", "colorfulness"),
+    ("on {photos:,} photos kept out of training", "CIEDE2000 ↓", "LPIPS ↓", "colorfulness"),
     ("在 {photos:,} 张没有见过的照片上", "CIEDE2000 ↓", "LPIPS ↓", "鲜艳程度"),
 )
 REAL = ("the real photos", "真实照片")

@@ -10,7 +10,7 @@ frozen, and takes the same steps on the same batches, with three seeds:
     rare colors     L1, weighted so that rare colors count more
     colorfulness    L1, and a reward for colorful pictures; no discriminator
     GAN             L1, and a patch discriminator
-    L1, as long     L1 for as many CPU seconds as the GAN took
+    L1, longer      L1 for about as many CPU seconds as the GAN took
 
 Each is measured on validation photos beside stage 1 × k, where k makes stage 1 exactly as
 colorful. Steps, seconds and seeds are recorded; a finished run is not repeated.
@@ -101,7 +101,7 @@ class PhotoAdversary:
                 rows.append(self._once(name, seed, mixture, losses.get(name), self.steps))
             plain, gan = (r for r in rows[-len(losses) - 1 :] if r["variant"] in ("L1", "GAN"))
             steps = round(self.steps * gan["cpu_seconds"] / plain["cpu_seconds"])
-            rows.append(self._once("L1, as long", seed, mixture, l1, steps))
+            rows.append(self._once("L1, longer", seed, mixture, l1, steps))
         results = {"look": self.look.size, "runs": rows, "environment": environment()}
         write_json(self.results / "photo_adversary.json", results)
         put_between(self.page, "photo-adversary", results_page(results))
@@ -181,9 +181,9 @@ def results_page(results: dict) -> str:
     headers = ["second stage", "seeds", "CPU seconds", *(COLUMNS[metric] for metric in METRICS)]
     return (
         f"Each variant starts from stage 1 with its encoder frozen and takes {runs[0]['steps']} "
-        "steps; `L1, as long` takes as many CPU seconds as the GAN. Measured on "
+        "steps; `L1, longer` trains for about as many CPU seconds as the GAN. Measured on "
         f"{runs[0]['row']['photos']} validation photos; means over the seeds. In parentheses: the "
-        "difference from stage 1 × k, with the k that makes it as colorful.\n\n"
+        "difference from stage 1 × k, where k is chosen so that both are equally colorful.\n\n"
         + tabulate(lines, headers, tablefmt="github", disable_numparse=True)
     )
 

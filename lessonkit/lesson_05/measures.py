@@ -266,7 +266,7 @@ def draw_seam(
     width = L.shape[-1]
     L, ab = L[None], torch.where(torch.arange(width) >= seam, fake_ab, real_ab)[None]
     answers = discriminator(L, ab).sigmoid()[0, 0]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4.2))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4.3))
     left.imshow(L_ab_to_rgb(L, ab)[0].permute(1, 2, 0).numpy())
     left.set_title({0: "all fake", width: "all real"}.get(seam, "real | fake"))
     right.imshow(answers.numpy(), vmin=0, vmax=1)

@@ -1,4 +1,4 @@
-"""Figures of lesson 12: likely colors, shares of a hint, PSNR over the number of hints."""
+"""Figures of lesson 12: likely colors, hints, their shares, PSNR over the number of hints."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from colorlib.color import L_ab_to_rgb
 from colorlib.hints import Hint, Hinted, hint_map, places, spread_hints
-from lessonkit.figures import GENERATOR, INK, PALE
+from lessonkit.figures import GENERATOR, INK, PALE, picture_grid
 from lessonkit.lesson_12.board import Board
 
 LINES = {
@@ -35,6 +36,13 @@ def draw_likely(board: Board, named: dict[str, tuple[int, int]]) -> Figure:
     axes.set_yticklabels(named)
     axes.invert_yaxis()
     axes.grid(visible=False)
+    return figure
+
+
+def draw_with_hint(L: Tensor, ab: Tensor, hint: Hint) -> Figure:
+    """Draw a picture of L (1, 1, H, W) and ab (1, 2, H, W), with a ring around the hinted pixel."""
+    figure = picture_grid(L_ab_to_rgb(L, ab), height=3, smooth=True)
+    figure.axes[0].plot(*hint[:2], "o", fillstyle="none", color="white", markeredgewidth=2)
     return figure
 
 

@@ -80,10 +80,10 @@ def test_six_sessions_of_45_minutes():
 
 
 def test_every_lessons_notes_fill_45_minutes(course):
-    label = r"^\*\*If the lesson has 45 minutes to itself:\*\* (.+)$"
+    label = r"^\*\*A 45-minute lesson on its own\.\*\* (.+)$"
     for lesson, notebook in course:
         steps = re.split(r" · ", re.search(label, notes(notebook), flags=re.MULTILINE)[1])
-        begins = [re.match(r"(\d+) \S", step) for step in steps]
+        begins = [re.match(r"(\d+) min: \S", step) for step in steps]
         assert all(begins), f"{lesson.name}: a step does not begin with its minutes"
         assert sum(int(begin[1]) for begin in begins) == 45, lesson.name
 
@@ -462,7 +462,7 @@ def test_the_numbers_of_the_sample_project_are_those_of_the_runs(kit):
         quality = " | ".join(f"{of[seed]['psnr_ab']:.1f}" for seed in (0, 1))
         share = " | ".join(f"{of[seed]['committed']:.2f}" for seed in (0, 1))
         assert f"| λ = {value} | {quality} | {share} |" in sample
-    for name in ("gray", "lookup by L"):
+    for name in ("gray", "mean color", "lookup by L"):
         quality = f"{scenes['baselines'][name]['psnr_ab']:.1f}"
         assert f"| {name} | {quality} | {quality} | 0.00 | 0.00 |" in sample
 

@@ -320,7 +320,7 @@ def test_every_variant_of_the_second_stage_is_trained_measured_and_not_repeated(
     work.run()
     assert "| colorfulness" in work.page.read_text("utf-8")
     rows = json.loads((tmp_path / "photo_adversary.json").read_text("utf-8"))["runs"]
-    names = ["L1", "Huber", "rare colors", "colorfulness", "GAN", "L1, as long"]
+    names = ["L1", "Huber", "rare colors", "colorfulness", "GAN", "L1, longer"]
     assert [row["variant"] for row in rows] == names
     for row in rows:
         assert row["row"]["photos"] == row["stage 1 × k"]["photos"] == 3
