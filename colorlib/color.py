@@ -263,12 +263,8 @@ def _check(
 ) -> None:
     """Raise a ValueError that says what to do if this is not a picture of these kinds."""
     is_tensor = isinstance(picture, Tensor)
-    if (
-        is_tensor
-        and picture.ndim >= 3
-        and picture.shape[-3] in channels
-        and picture.dtype in dtypes
-    ):
+    is_right_kind = is_tensor and picture.dtype in dtypes
+    if is_right_kind and picture.ndim >= 3 and picture.shape[-3] in channels:
         return
     shapes = " or ".join(f"(..., {count}, H, W)" for count in channels)
     kinds = ", ".join(str(dtype) for dtype in dtypes)

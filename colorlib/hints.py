@@ -221,10 +221,8 @@ def hint_map(hints: Sequence[Hint], L: Tensor, size: tuple[int, int]) -> Tensor:
             x, y, color = float(hint[0]), float(hint[1]), hint[2]
             rgb = torch.tensor(ImageColor.getcolor(color, "RGB"), dtype=torch.uint8)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
-            example = "(120, 80, '#c03020')"
-            raise ValueError(
-                f"a hint is x, y and a color, such as {example}, not {hint!r}"
-            ) from error
+            wanted = "x, y and a color, such as (120, 80, '#c03020')"
+            raise ValueError(f"a hint is {wanted}, not {hint!r}") from error
         if not (0 <= x < size[0] and 0 <= y < size[1]):
             sides = f"{size[0]} pixels wide and {size[1]} high"
             raise ValueError(f"the hint at ({x:g}, {y:g}) is outside the photo, which is {sides}")

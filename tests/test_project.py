@@ -27,7 +27,7 @@ REQUIREMENTS = [Requirement(line) for line in sum(EXTRAS.values(), PROJECT["depe
 ROOMS = ("colorlib", "lessonkit", "tools")
 MODULES = {room: sorted((ROOT / room).rglob("*.py")) for room in ROOMS}
 CORE = MODULES["colorlib"]
-LARGEST_CORE = 2730  # lines of code; raise it only to fix a bug
+LARGEST_CORE = 2730  # lines of code: room for a loss and a recipe, not for more
 LARGEST_HEART = 1000  # of the modules that the package's docstring names first
 CONDA_NAMES = {
     "torch": "pytorch",

@@ -149,27 +149,28 @@ def answers(plan: dict, course: Course) -> str:
             parts.append(f"```python\n{code.strip()}\n```")
             if result := by_hand.get(f"{lesson.number}.{each.number}"):
                 parts.append(f"*On paper:* {result}")
+            parts += each.folded
     return relink("\n\n".join(parts)) + "\n"
 
 
 def case_files(course: Course) -> str:
-    """The recorded runs of lesson 07, to print: its section up to the exercise, with pictures."""
+    """The recorded runs of lesson 07, to print: its section up to the exercise, then its cases."""
     [cells] = [notebook.cells for lesson, notebook in course if lesson.number == "07"]
     starts = [i for i, each in enumerate(cells) if each.source.startswith(CASE_FILES)]
     if not starts:
         raise ValueError(f"lesson 07 has no section {CASE_FILES!r}, which the kit prints")
-    parts = ["# Case files", "From lesson 07, to print in color."]
+    parts, cases = ["# Case files", "From lesson 07, to print in color."], []
     for cell in cells[starts[0] :]:
         if CARD.search(cell.source):
             break
         if cell.cell_type == "markdown":
             parts.append(cell.source)
-        texts = list(shown(cell))
-        if texts and texts[0].startswith("*case:"):  # each pair of learners gets a page of two
-            for place in range(len(texts), -1, -2):
-                texts.insert(place, NEW_PAGE)
-        parts += texts
-    return relink("\n\n".join(parts)) + "\n"
+        for text in shown(cell):
+            if text.startswith("*case:"):  # on a page of its own, as each pair gets two of them
+                cases += [NEW_PAGE, text]
+            else:
+                parts.append(text)
+    return relink("\n\n".join(parts + cases)) + "\n"
 
 
 def glossary(course: Course) -> str:

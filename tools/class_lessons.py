@@ -20,6 +20,7 @@ CARD = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 HEADING = re.compile(r"##+ (.+)")
+FOLDED = re.compile(r"<details><summary>(Case \w)</summary>\s*(.+?)\s*</details>", re.DOTALL)
 # the ways in which lessons ask for a prediction: **Before you look:**, *Predict first: …*
 ASKS = re.compile(r"\*(?:Before you|Predict|Play\b|Move|Now make|Now you set|For each letter)")
 LABEL = re.compile(
@@ -40,6 +41,7 @@ class Exercise(NamedTuple):
     title: str
     text: str
     solution: str
+    folded: tuple[str, ...] = ()  # answers below the solution that the lesson folds away, unfolded
 
 
 class Item(NamedTuple):
@@ -148,15 +150,24 @@ def as_png(picture: bytes) -> bytes:
 
 
 def exercises(notebook: NotebookNode) -> list[Exercise]:
-    """A lesson's exercises: each card, and the solution two cells below it."""
+    """A lesson's exercises: each card, the solution two cells below, folded answers below that."""
     found = []
-    for card, _, solution in zip(notebook.cells, notebook.cells[1:], notebook.cells[2:]):
+    below = [*notebook.cells[3:], NotebookNode(source="")]
+    for card, _, solution, after in zip(
+        notebook.cells, notebook.cells[1:], notebook.cells[2:], below
+    ):
         shape = CARD.search(card.source) if card.cell_type == "markdown" else None
         if shape and "solution" in tags(solution):
             number, minutes = int(shape["number"]), int(shape["minutes"])
             text = shape["text"].strip()
+            folded = tuple(
+                f"**{summary}.** {answer.strip()}"
+                for summary, answer in FOLDED.findall(after.source)
+            )
             found.append(
-                Exercise(number, shape["dots"], minutes, shape["title"], text, solution.source)
+                Exercise(
+                    number, shape["dots"], minutes, shape["title"], text, solution.source, folded
+                )
             )
     return found
 

@@ -4,12 +4,13 @@ All of it comes from `class_texts/plan.toml` and from the notebooks: a step of a
 sections of a lesson, and these have the questions and figures.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
 from tools.class_lessons import Course, Item, exercises, items, lengths
 
-ROOM = "\n\n______________________________________________\n"
+LINE = "\n\n______________________________________________\n"
 NEW_PAGE = '<div style="break-after: page"></div>'
 CLEAR = "*Edit ▸ Clear Outputs of All Cells*"
 
@@ -85,16 +86,13 @@ def homework(session: dict, course: Course) -> tuple[int, str]:
         lesson, notebook = lessons[part["lesson"]]
         chosen = [each for each in exercises(notebook) if each.number in part["exercises"]]
         named = ", ".join(f"{each.number} ({each.title})" for each in chosen)
-        word = "exercise" if len(chosen) == 1 else "exercises"
         practice = sum(each.minutes for each in chosen)
+        task = f"; exercise{'s' * (len(chosen) > 1)} {named}, {practice} min" if chosen else ""
         share = sum(lengths(notebook)[heading] for heading in part["read"]) / lengths(notebook)[""]
         reading = round(share * lesson.reading)
         sections = ", ".join(f"*{heading}*" for heading in part["read"])
-        line = (
-            f"- Lesson {lesson.number}: read {sections} ({reading} min); "
-            f"{word} {named}, {practice} min. {part.get('also', '')}"
-        )
-        lines.append(line.rstrip())
+        line = f"- Lesson {lesson.number}: read {sections} ({reading} min){task}."
+        lines.append(f"{line} {part.get('also', '')}".rstrip())
         total += reading + practice
     return total, "\n".join(lines)
 
@@ -144,12 +142,16 @@ def run_sheet(plan: dict, session: dict, course: Course) -> str:
     lessons = " and ".join(lessons_of(session))
     rows = ["| minutes | what | expect |", "|---|---|---|"]
     taken_up = taught(plan, session, course)
+    slide = 2  # the first has the title
     for (when, step), (_, found) in zip(minutes(session), taken_up, strict=True):
         numbers = [str(each.number) for each in found if each.kind == "question" and each.number]
         where = f"**{step['lesson']} · {step['sections'][0]}** · " if step.get("sections") else ""
         how = step["how"] + ("; **laptops**" if step.get("laptops") else "")
         sheet = f" Predictions: {', '.join(numbers)}." if numbers else ""
-        what = f"{where}{step['what']}{sheet} *({how})*"
+        last = slide + len(found) - 1
+        slides = f" Slide{f's {slide}–{last}' if found[1:] else f' {slide}'}." if found else ""
+        slide += len(found)
+        what = f"{where}{step['what']}{sheet}{slides} *({how})*"
         rows.append(f"| {when} | {what} | {step.get('vote', '')} |")
     at_home, list_of_it = homework(session, course)
     prepare = [f"run all of {lessons}, then {CLEAR}", f"print {session['print']}"]
@@ -173,9 +175,16 @@ def predictions(plan: dict, course: Course) -> str:
         parts += [f"## {heading}", "Name: ______________________"]
         parts.append("Write down your prediction *before* you see the result. Being wrong is fine.")
         for item in asked(plan, session, course):
-            parts.append(f"**{item.number}.** {on_sheet(plan, item)}{ROOM}")
+            question = on_sheet(plan, item)
+            parts.append(f"**{item.number}.** {question}{LINE * room_for(question)}")
         parts.append(NEW_PAGE)
     return "\n\n".join(parts[:-1]) + "\n"
+
+
+def room_for(question: str) -> int:
+    """How many lines the sheet leaves for an answer: more where several things are asked."""
+    asks = question.count("?") + 2 * len(re.findall(r"\b(?:[Ss]ketch|[Ss]ort|[Rr]ank)\b", question))
+    return min(4, max(1, asks))
 
 
 def predictions_key(plan: dict, course: Course) -> str:

@@ -22,10 +22,19 @@ table { border-collapse: collapse; font-size: 0.9em; }
 th, td { border: 1px solid #999; padding: 0.2em 0.5em; text-align: left; }
 .wide { overflow-x: auto; }
 .anchor-link { display: none; }
+body { counter-reset: slide; }
+section { counter-increment: slide; position: relative; }
+section::after { content: counter(slide); position: absolute; right: 2vw; bottom: 2vh;
+  color: #666; font-size: max(0.6em, 0.8rem); }
 """
 TURN_PAGES = """\
 <script>
 const slides = [...document.querySelectorAll("section")];
+for (const slide of slides) { // smaller letters where a slide is too full
+  const box = slide.querySelector(".wide");
+  const isTooFull = () => slide.scrollHeight > innerHeight || box?.scrollWidth > box?.clientWidth;
+  for (let size = 95; size >= 50 && isTooFull(); size -= 5) slide.style.fontSize = `${size}%`;
+}
 addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, PageDown: 1, " ": 1, ArrowLeft: -1, ArrowUp: -1,
     PageUp: -1 }[event.key];

@@ -297,8 +297,8 @@ def results_page(results: dict) -> str:
     parts = [
         f"Stage 1: {training['step']:,} steps with seed {training['config']['seed']}, "
         f"{training['cpu_seconds']:,.0f} CPU seconds ({results['environment']['device']}). "
-        f"Chosen on {results['photos']['validation']} validation photos: the network sees photos at "
-        f"{describe(look)}, and k = {results['choice']['k']:.2f}. Tested at full size on "
+        f"Chosen on {results['photos']['validation']} validation photos: the network sees photos "
+        f"at {describe(look)}, and k = {results['choice']['k']:.2f}. Tested at full size on "
         f"{results['photos']['test']:,} photos: mean ± half of the 95% interval.",
         results_table(results["sets"]["all"]),
     ]

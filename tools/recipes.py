@@ -1,8 +1,9 @@
-"""All recipes side by side: the same generator, the same scenes, the same seconds, three seeds.
+"""All recipes of `colorlib.config` side by side: the same generator, scenes and seconds.
 
     python -m tools.recipes
 
-trains what is missing, writes `data/results/`, and puts the table into site/pages/results.md.
+trains what is missing, with three seeds, writes `data/results/`, and puts the table into
+site/pages/results.md.
 """
 
 import json
