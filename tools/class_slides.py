@@ -15,7 +15,8 @@ h1 { font-size: 2em; }
 h2 { font-size: 1.4em; margin: 0 0 2vh; }
 header { color: #666; font-size: max(0.6em, 0.8rem); }
 img { display: block; width: 100%; max-height: 80vh; object-fit: contain; }
-pre { white-space: pre-wrap; font-size: 0.9em; }
+pre { font-size: 0.9em; }
+.wrapped pre { white-space: pre-wrap; }
 code { font-size: 0.9em; }
 pre code { font-size: inherit; }
 table { border-collapse: collapse; font-size: 0.9em; }
@@ -32,8 +33,10 @@ TURN_PAGES = """\
 const slides = [...document.querySelectorAll("section")];
 for (const slide of slides) { // smaller letters where a slide is too full
   const box = slide.querySelector(".wide");
-  const isTooFull = () => slide.scrollHeight > innerHeight || box?.scrollWidth > box?.clientWidth;
-  for (let size = 95; size >= 50 && isTooFull(); size -= 5) slide.style.fontSize = `${size}%`;
+  const isTooWide = () => box?.scrollWidth > box?.clientWidth;
+  const isTooFull = () => slide.scrollHeight > innerHeight || isTooWide();
+  for (let size = 95; size >= 60 && isTooFull(); size -= 5) slide.style.fontSize = `${size}%`;
+  if (isTooWide()) slide.classList.add("wrapped");
 }
 addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, PageDown: 1, " ": 1, ArrowLeft: -1, ArrowUp: -1,
