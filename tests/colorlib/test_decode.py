@@ -191,7 +191,7 @@ def wide_to_srgb(space: str, values: np.ndarray) -> np.ndarray:
     return np.where(np.abs(light - 0.5) <= 0.5 + 1e-6, icc.gamma_on(light), np.nan)
 
 
-@row("an AdobeRGB, Display P3 or other RGB profile")
+@row("a photo with an Adobe RGB, Display P3 or other RGB profile")
 @pytest.mark.parametrize("space", ["AdobeRGB", "Display P3"])
 def test_a_copy_in_a_wide_space_is_the_same_photo(space):
     photo = data.astronaut()[:192, 128:384]
@@ -207,7 +207,7 @@ def test_a_copy_in_a_wide_space_is_the_same_photo(space):
     assert delta_e(stored, photo).mean() > 1  # as it would be without the profile
 
 
-@row("an AdobeRGB, Display P3 or other RGB profile")
+@row("a photo with an Adobe RGB, Display P3 or other RGB profile")
 @pytest.mark.parametrize("space", ["AdobeRGB", "Display P3"])
 def test_colors_that_srgb_contains_survive_beside_those_that_it_does_not(space):
     levels = np.linspace(0, 255, 12).astype(np.uint8)
@@ -234,7 +234,7 @@ def test_photos_in_srgb_stay_as_they_are_and_a_misleading_name_is_not_believed(m
 RAMP = np.arange(256, dtype=np.uint8)[None].repeat(2, axis=0)
 
 
-@row(r"a gray profile (L\*, dot gain, gamma 2.2)")
+@row(r"a photo with a gray profile (L\*, dot gain, gamma 2.2)")
 @pytest.mark.parametrize("name", icc.GRAY_CURVES)
 @pytest.mark.parametrize("mode", ["L", "LA"])
 def test_a_gray_scan_has_the_lightness_of_its_profile(name, mode):
@@ -251,7 +251,7 @@ def test_gray_with_a_profile_for_color_is_converted():
     assert np.abs(rgb - expected[..., None]).max() <= 1
 
 
-@row("CMYK")
+@row("a CMYK photo")
 def test_cmyk_without_a_profile_is_converted():
     inks = np.array([[[255, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 0], [0, 255, 255, 0]]], np.uint8)
     rgb = decoded(Image.fromarray(inks, mode="CMYK"), "TIFF")
@@ -265,7 +265,7 @@ def lab_of_inks(c: int, m: int, y: int, k: int) -> tuple[float, float, float]:
     return (48, 68, 48) if (c, m, y) == (0, 1, 1) else (100 - 25 * (c + m + y), 0, 0)
 
 
-@row("CMYK")
+@row("a CMYK photo")
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_is_converted_with_its_profile(format):
     inks = np.zeros((8, 32, 4), np.uint8)
@@ -290,7 +290,7 @@ BROKEN = {
 }
 
 
-@row("a broken or unusual profile")
+@row("a photo with a broken or unusual profile")
 @pytest.mark.parametrize("kind", BROKEN)
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_a_broken_profile_never_costs_the_photo(kind, mode, tmp_path):
@@ -348,7 +348,7 @@ def test_one_bit_is_black_and_white():
 # values of more than 8 bits
 
 
-@row("16-bit gray, also with white as 0 (MINISWHITE)")
+@row("16-bit gray, including files in which 0 means white (MINISWHITE)")
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
 def test_gray_of_16_bits_is_scaled_not_clipped(format):
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
@@ -366,7 +366,7 @@ def test_color_of_16_bits_is_scaled_not_clipped():
     assert rgb[0, 0].tolist() == [0, 0, 0] and rgb[0, 1].tolist() == [255, 255, 255]
 
 
-@row("16-bit gray, also with white as 0 (MINISWHITE)")
+@row("16-bit gray, including files in which 0 means white (MINISWHITE)")
 @pytest.mark.parametrize("photometric", [0, 1])
 def test_white_as_0_is_not_a_negative(photometric):
     values = np.arange(65536, dtype=np.uint16)[::64].reshape(32, 32)
@@ -378,7 +378,7 @@ def test_white_as_0_is_not_a_negative(photometric):
     )
 
 
-@row("12 bits stored in 16")
+@row("12-bit gray stored in 16 bits")
 def test_12_bits_in_16_are_scaled_by_what_the_file_says():
     values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
     expected = np.rint(values * (255 / 4095))
@@ -429,8 +429,8 @@ def test_a_dark_pgm_is_read_since_its_header_says_what_white_is():
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@row("up to 178 megapixels")
-@row("larger files")
+@row("a photo of up to 178 megapixels")
+@row("larger photos")
 @pytest.mark.parametrize(
     "side, shrink_to, limit",
     [(13_341, None, 0), (13_343, None, 178), (20_000, None, 178), (8_000, 64, 0), (9_000, 64, 64)],
