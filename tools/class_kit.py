@@ -182,7 +182,7 @@ def glossary(course: Course) -> str:
             merged[english][chinese].append(lesson.number)
     added = [term for term in load("terms")["term"] if "glossary" in term]
     for term in added:
-        merged.setdefault(term["english"], {term["chinese"]: []})
+        merged.setdefault(term["english"], {term["chinese"]: [term["lesson"]]})
     meanings = {term["english"]: term["glossary"] for term in added} | meanings
     lines = [
         "# Glossary",

@@ -145,14 +145,16 @@ def run_sheet(plan: dict, session: dict, course: Course) -> str:
     slide = 2  # the first has the title
     for (when, step), (_, found) in zip(minutes(session), taken_up, strict=True):
         numbers = [str(each.number) for each in found if each.kind == "question" and each.number]
-        where = f"**{step['lesson']} · {step['sections'][0]}** · " if step.get("sections") else ""
+        sections = ", ".join(step.get("sections", ()))
+        where = f"**{step['lesson']} · {sections}** · " if sections else ""
         how = step["how"] + ("; **laptops**" if step.get("laptops") else "")
         sheet = f" Predictions: {', '.join(numbers)}." if numbers else ""
+        expect = step.get("vote") or (f"See the key: {', '.join(numbers)}." if numbers else "")
         last = slide + len(found) - 1
         slides = f" Slide{f's {slide}–{last}' if found[1:] else f' {slide}'}." if found else ""
         slide += len(found)
         what = f"{where}{step['what']}{sheet}{slides} *({how})*"
-        rows.append(f"| {when} | {what} | {step.get('vote', '')} |")
+        rows.append(f"| {when} | {what} | {expect} |")
     at_home, list_of_it = homework(session, course)
     prepare = [f"run all of {lessons}, then {CLEAR}", f"print {session['print']}"]
     return "\n\n".join(
@@ -191,7 +193,7 @@ def predictions_key(plan: dict, course: Course) -> str:
     """Make the key to the prediction sheets: how each lesson's text answers its questions."""
     parts = [
         "# Predictions · key",
-        "For teachers: what the lesson says after it shows the result, or what to look for.",
+        "For teachers: what the lesson says after it shows the result, or what to look for. (The figures, tables and printed lines that an answer mentions are in the notebook.)",
     ]
     for _, session, heading in numbered(plan):
         parts.append(f"## {heading}")

@@ -191,7 +191,7 @@ def conditions(results: dict) -> str:
     return (
         f"Each run trained for {results['seconds']:g} seconds ({where(results)}); mean ± standard "
         f"deviation over {len(seeds)} seeds. “Committed” is the share of the balloons' pixels that "
-        "are decidedly red or blue."
+        "are clearly red or blue."
     )
 
 

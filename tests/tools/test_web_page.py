@@ -261,7 +261,7 @@ def test_the_newer_of_two_photos_wins(page, tmp_path):
         Image.fromarray(data.astronaut()).resize((side, side)).save(tmp_path / name)
         photos.append([name, base64.b64encode((tmp_path / name).read_bytes()).decode()])
     page.evaluate(f"(photos) => {{ {DROP} photos.forEach(drop); }}", photos)
-    wait_for(page, "Colored second.png in place of first.png, 300 × 300 pixels: ready")
+    wait_for(page, "Colored second.png instead of first.png, 300 × 300 pixels: ready")
     assert result(page).shape == (300, 300, 3)
 
 
