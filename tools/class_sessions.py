@@ -193,7 +193,8 @@ def predictions_key(plan: dict, course: Course) -> str:
     """Make the key to the prediction sheets: how each lesson's text answers its questions."""
     parts = [
         "# Predictions · key",
-        "For teachers: what the lesson says after it shows the result, or what to look for. (The figures, tables and printed lines that an answer mentions are in the notebook.)",
+        "For teachers: what the lesson says after it shows the result, or what to look for. "
+        "(The figures, tables and printed lines that an answer mentions are in the notebook.)",
     ]
     for _, session, heading in numbered(plan):
         parts.append(f"## {heading}")
