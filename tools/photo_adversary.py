@@ -183,8 +183,8 @@ def results_page(results: dict) -> str:
         f"Each variant starts from stage 1 with its encoder frozen and takes {runs[0]['steps']} "
         "steps, except `L1, longer`, which trains for about as many CPU seconds as the GAN. "
         f"Measured on {runs[0]['row']['photos']} validation photos; means over the seeds. In "
-        "parentheses: the difference from stage 1 × k, where k is chosen so that both are equally colorful.\n\n"
-        + tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+        "parentheses: the difference from stage 1 × k, where k is chosen so that both are equally "
+        "colorful.\n\n" + tabulate(lines, headers, tablefmt="github", disable_numparse=True)
     )
 
 
