@@ -297,9 +297,9 @@ def results_page(results: dict) -> str:
     parts = [
         f"Stage 1: {training['step']:,} steps with seed {training['config']['seed']}, "
         f"{training['cpu_seconds']:,.0f} CPU seconds ({results['environment']['device']}). "
-        f"Chosen on {results['photos']['validation']} validation photos: the network sees photos "
-        f"at {describe(look)}, and k = {results['choice']['k']:.2f}. Tested at full size on "
-        f"{results['photos']['test']:,} photos: mean ± half of the 95% interval.",
+        f"Two settings were chosen on {results['photos']['validation']} validation photos: the "
+        f"size of the input, {describe(look)}, and k = {results['choice']['k']:.2f}. Tested at "
+        f"full size on {results['photos']['test']:,} photos: mean ± half of the 95% interval.",
         results_table(results["sets"]["all"]),
     ]
     for folder in FOLDERS:
