@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from tools import ROOT, web_page
 from tools.class_lessons import CARD, Course, exercises, key_terms, notes, pictures, shown
-from tools.class_pages import SMALL_PRINT, page
+from tools.class_pages import ONE_PAGE_EACH, page
 from tools.class_quiz import quiz_key, quiz_sheet
 from tools.class_sessions import (
     NEW_PAGE,
@@ -81,7 +81,7 @@ def build(out: Path = KIT) -> None:
         (out / "slides" / f"session_{number}.html").write_text(slides, "utf-8")
     for name, text in texts.items():
         (out / f"{name}.md").write_text(text, "utf-8")
-        style = SMALL_PRINT if name == "run_sheets" else ""
+        style = ONE_PAGE_EACH if name in ("run_sheets", "predictions") else ""
         (out / f"{name}.html").write_text(page(text, style), "utf-8")
     print(add_color_page(out))
     print(f"{out}: {len(texts)} texts, {len(course)} lessons; begin with teachers_guide.html")

@@ -35,11 +35,13 @@ p:has(+ p > img) { break-after: avoid; }
   img { max-height: 22cm; }
 }
 """
-# a run sheet must fit on one sheet of paper
-SMALL_PRINT = """\
+# a session's run sheet and its prediction sheet must each fit on one page, A4 or Letter
+ONE_PAGE_EACH = """\
+@page { margin: 10mm; }
 @media print {
   h1 { display: none; }
-  body { font-size: 9pt; line-height: 1.3; }
+  hr { margin: 1.3em 0 0.6em; }
+  table { font-size: 8.5pt; line-height: 1.25; }
 }
 """
 
