@@ -159,7 +159,7 @@ def case_files(course: Course) -> str:
     starts = [i for i, each in enumerate(cells) if each.source.startswith(CASE_FILES)]
     if not starts:
         raise ValueError(f"lesson 07 has no section {CASE_FILES!r}, which the kit prints")
-    parts, cases = ["# Case files", "From lesson 07, to print in color."], []
+    parts, cases = ["# Case files", "From lesson 07. Print in color."], []
     for cell in cells[starts[0] :]:
         if CARD.search(cell.source):
             break

@@ -22,7 +22,8 @@ def quiz_sheet(quiz: list[dict], when: str) -> str:
     lines = [
         f"# Quiz · {when} the course",
         "Name: ______________________ Date: ______________",
-        "Choose one answer per question. The quiz isn't graded. If you don't know, say so.",
+        "Choose one answer per question. The quiz isn't graded. If you don't know, check the "
+        "last box.",
     ]
     for number, question in enumerate(quiz, start=1):
         lines.append(f"**{number}.** {question['text']}")

@@ -145,7 +145,7 @@ def run_sheet(plan: dict, session: dict, course: Course) -> str:
     slide = 2  # the first has the title
     for (when, step), (_, found) in zip(minutes(session), taken_up, strict=True):
         numbers = [str(each.number) for each in found if each.kind == "question" and each.number]
-        sections = ", ".join(step.get("sections", ()))
+        sections = " / ".join(step.get("sections", ()))
         where = f"**{step['lesson']} · {sections}** · " if sections else ""
         how = step["how"] + ("; **laptops**" if step.get("laptops") else "")
         sheet = f" Predictions: {', '.join(numbers)}." if numbers else ""
