@@ -28,7 +28,7 @@ ROWS = {  # name in the results -> what the READMEs call it
 }
 HEADS = (
     ("on {photos:,} photos kept out of training", "CIEDE2000 ↓", "LPIPS ↓", "colorfulness"),
-    ("在 {photos:,} 张没有见过的照片上", "CIEDE2000 ↓", "LPIPS ↓", "鲜艳程度"),
+    ("在 {photos:,} 张未参与训练的照片上", "CIEDE2000 ↓", "LPIPS ↓", "色彩丰富度"),
 )
 REAL = ("the real photos", "真实照片")
 
