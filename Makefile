@@ -95,7 +95,7 @@ publish: .venv/.installed ## Stamp the address on GitHub into every file: make p
 
 recipes: .venv/.installed ## Train every recipe on three seeds; writes data/results/scenes.json (long)
 	@echo "==> Training every recipe on three seeds"
-	@$(BIN)/python -m tools.recipes
+	@$(BIN)/python -m tools.compare_recipes
 
 experiments: .venv/.installed ## Fine-tune on photos through lesson 10; writes data/results/photos.json (a GPU, hours)
 	@echo "==> Fine-tuning on photos: every folder and seed that is not done yet"

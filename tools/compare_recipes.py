@@ -1,6 +1,6 @@
 """All recipes of `colorlib.config` side by side: the same generator, scenes and seconds.
 
-    python -m tools.recipes
+    python -m tools.compare_recipes
 
 trains what is missing, with three seeds, writes `data/results/`, and puts the table into
 site/pages/results.md.

@@ -13,8 +13,8 @@ from colorlib.scenes import SceneDataset
 from lessonkit.lesson_08 import brown
 from lessonkit.lesson_08.brown import cut_row, from_lines
 from lessonkit.results import recipes_table, spread
-from tools import recipes
-from tools.recipes import Matrix
+from tools import compare_recipes
+from tools.compare_recipes import Matrix
 
 ROW = {"psnr_ab": 20.0, "ciede2000": 5.0, "colorfulness": 80.0, "committed": 0.5}
 
@@ -30,7 +30,7 @@ def matrix(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         data = SceneDataset(8, seed=0), SceneDataset(12, seed=1)
         patch.setattr(brown, "FACTORS", (1.0, 1.5))
-        patch.setattr(recipes, "open_data", lambda *_, **__: data)
+        patch.setattr(compare_recipes, "open_data", lambda *_, **__: data)
         made.run()
         trained = {path: path.stat().st_mtime_ns for path in runs.rglob("*.safetensors")}
         made.run()
