@@ -87,12 +87,15 @@ def homework(session: dict, course: Course) -> tuple[int, str]:
         chosen = [each for each in exercises(notebook) if each.number in part["exercises"]]
         named = ", ".join(f"{each.number} ({each.title})" for each in chosen)
         practice = sum(each.minutes for each in chosen)
-        task = f"; exercise{'s' * (len(chosen) > 1)} {named}, {practice} min" if chosen else ""
+        word = "exercise" if len(chosen) == 1 else "exercises"
         share = sum(lengths(notebook)[heading] for heading in part["read"]) / lengths(notebook)[""]
         reading = round(share * lesson.reading)
         sections = ", ".join(f"*{heading}*" for heading in part["read"])
-        line = f"- Lesson {lesson.number}: read {sections} ({reading} min){task}."
-        lines.append(f"{line} {part.get('also', '')}".rstrip())
+        line = (
+            f"- Lesson {lesson.number}: read {sections} ({reading} min); "
+            f"{word} {named}, {practice} min. {part.get('also', '')}"
+        )
+        lines.append(line.rstrip())
         total += reading + practice
     return total, "\n".join(lines)
 

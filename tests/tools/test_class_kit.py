@@ -36,6 +36,7 @@ from tools.class_sessions import (
     numbered,
     predictions,
     predictions_key,
+    room_for,
     run_sheet,
     taught,
 )
@@ -619,6 +620,22 @@ def test_a_sheet_has_questions_for_its_session_and_the_key_answers_them(course):
     assert min(counts) >= 5 and max(counts) <= 11
     key = predictions_key(PLAN, course)
     assert len(re.findall(r"^> .+\n(?!>)", key, re.MULTILINE)) == sum(counts)
+
+
+def test_the_run_sheets_name_every_slide_of_the_decks(kit):
+    sheets = re.split(r"^## Session \d", text(kit, "run_sheets"), flags=re.MULTILINE)[1:]
+    for number, sheet in enumerate(sheets, start=1):
+        named = []
+        for first, last in re.findall(r"Slides? (\d+)(?:–(\d+))?\.", sheet):
+            named += range(int(first), int(last or first) + 1)
+        slides = (kit / "slides" / f"session_{number}.html").read_text("utf-8").count("<section>")
+        assert named == list(range(2, slides - 1)), "between the title, the question and homework"
+
+
+def test_a_sheet_leaves_more_room_where_more_is_asked():
+    assert room_for("Which one?") == 1
+    assert room_for("Sort them into three groups.") == 2
+    assert room_for("Rank them. Sketch it. Why? How?") == 4
 
 
 def test_every_step_with_a_vote_says_what_to_expect(kit):
