@@ -86,8 +86,8 @@ def homework(session: dict, course: Course) -> tuple[int, str]:
         lesson, notebook = lessons[part["lesson"]]
         chosen = [each for each in exercises(notebook) if each.number in part["exercises"]]
         named = ", ".join(f"{each.number} ({each.title})" for each in chosen)
-        practice = sum(each.minutes for each in chosen)
         word = "exercise" if len(chosen) == 1 else "exercises"
+        practice = sum(each.minutes for each in chosen)
         share = sum(lengths(notebook)[heading] for heading in part["read"]) / lengths(notebook)[""]
         reading = round(share * lesson.reading)
         sections = ", ".join(f"*{heading}*" for heading in part["read"])
@@ -153,10 +153,8 @@ def run_sheet(plan: dict, session: dict, course: Course) -> str:
         how = step["how"] + ("; **laptops**" if step.get("laptops") else "")
         sheet = f" Predictions: {', '.join(numbers)}." if numbers else ""
         expect = step.get("vote") or (f"See the key: {', '.join(numbers)}." if numbers else "")
-        last = slide + len(found) - 1
-        slides = f" Slide{f's {slide}–{last}' if found[1:] else f' {slide}'}." if found else ""
+        what = f"{where}{step['what']}{sheet}{name_slides(slide, len(found))} *({how})*"
         slide += len(found)
-        what = f"{where}{step['what']}{sheet}{slides} *({how})*"
         rows.append(f"| {when} | {what} | {expect} |")
     at_home, list_of_it = homework(session, course)
     prepare = [f"run all of {lessons}, then {CLEAR}", f"print {session['print']}"]
@@ -171,6 +169,13 @@ def run_sheet(plan: dict, session: dict, course: Course) -> str:
             f"**Short of time?** {session['short']} **Time left?** {session['quick']}",
         ]
     )
+
+
+def name_slides(first: int, count: int) -> str:
+    """The sentence that says which slides a step needs; "" if it needs none."""
+    if count == 0:
+        return ""
+    return f" Slide {first}." if count == 1 else f" Slides {first}–{first + count - 1}."
 
 
 def predictions(plan: dict, course: Course) -> str:

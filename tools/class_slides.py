@@ -8,9 +8,11 @@ from tools.class_sessions import homework, on_sheet, taught
 
 STYLE = """\
 html { scroll-snap-type: y proximity; }
-body { margin: 0; font: clamp(1rem, 2.2vw, 2.4rem)/1.4 sans-serif; color: #222; }
+body { margin: 0; font: clamp(1rem, 2.2vw, 2.4rem)/1.4 sans-serif; color: #222;
+  counter-reset: slide; }
 section { box-sizing: border-box; min-height: 100vh; padding: 3vh 5vw; scroll-snap-align: start;
-  display: flex; flex-direction: column; justify-content: safe center; break-after: page; }
+  display: flex; flex-direction: column; justify-content: safe center; break-after: page;
+  position: relative; counter-increment: slide; }
 h1 { font-size: 2em; }
 h2 { font-size: 1.4em; margin: 0 0 2vh; }
 header { color: #666; font-size: max(0.6em, 0.8rem); }
@@ -23,8 +25,6 @@ table { border-collapse: collapse; font-size: 0.9em; }
 th, td { border: 1px solid #999; padding: 0.2em 0.5em; text-align: left; }
 .wide { overflow-x: auto; }
 .anchor-link { display: none; }
-body { counter-reset: slide; }
-section { counter-increment: slide; position: relative; }
 section::after { content: counter(slide); position: absolute; right: 2vw; bottom: 2vh;
   color: #666; font-size: max(0.6em, 0.8rem); }
 """

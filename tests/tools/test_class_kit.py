@@ -39,6 +39,7 @@ from tools.class_sessions import (
     room_for,
     run_sheet,
     taught,
+    where_used,
 )
 from tools.class_slides import deck
 from tools.notebooks import Lesson, described, read, tags
@@ -242,7 +243,12 @@ def test_the_answers_say_where_the_plan_uses_an_exercise(course):
     chosen = [(p["lesson"], n) for s in SESSIONS for p in s["home"] for n in p["exercises"]]
     chosen += [(p["lesson"], p["exercise"]) for s in SESSIONS for p in s["step"] if "exercise" in p]
     assert len(marked) == len(set(chosen))
-    assert "session 2, at home; session 4, in class" not in made
+    step, home = {"lesson": "04", "exercise": 1}, {"lesson": "04", "exercises": [1, 2]}
+    plan = {"session": [{"title": "", "step": [step], "home": [home]}]}
+    assert where_used(plan) == {
+        ("04", 1): "session 1, in class; session 1, at home",
+        ("04", 2): "session 1, at home",
+    }
     reasons = re.findall(r"^\*\*Case (\w)\.\*\* \S.+", made, re.MULTILINE)
     assert "".join(reasons) == "ABCEFHJK", "why each run is what it is"
 
